@@ -1,0 +1,37 @@
+"""Kafka keys of the output topics: readable parts joined by `|`, the same key for the same thing, always."""
+
+import string
+from typing import Final
+from urllib.parse import quote, unquote
+
+SEPARATOR: Final = "|"
+ALL: Final = "all"
+
+# quote() always encodes controls and everything beyond ASCII. Besides these only the separator and the
+# escape sign must be encoded for a key to be unambiguous; the rest stays readable.
+_PLAIN: Final = "".join(sorted({" ", *string.punctuation} - {"%", SEPARATOR}))
+
+
+def join_key(*parts: str) -> str:
+    """Return the parts percent-encoded and joined; ASCII, and different for different parts."""
+    return SEPARATOR.join(quote(part, safe=_PLAIN) for part in parts)
+
+
+def split_key(key: str) -> tuple[str, ...]:
+    """Return the parts that `join_key` got."""
+    return tuple(unquote(part, errors="strict") for part in key.split(SEPARATOR))
+
+
+def session_key(site: str, visitor: str, session_id: str) -> str:
+    """Return the key of a session's records, such as `shop-es|v-7f3a|s-9c2e41`."""
+    return join_key(site, visitor, session_id)
+
+
+def snapshot_key(site: str, window: str, segment: str) -> str:
+    """Return the key of a KPI snapshot, such as `shop-es|5m|all`; `segment` as `segment_name` returns it."""
+    return join_key(site, window, segment)
+
+
+def segment_name(dimension: str, value: str | None) -> str:
+    """Return `all` for dimension `all`, else `channel=email`. A dimension's name holds no `=`."""
+    return ALL if dimension == ALL else f"{dimension}={value or ''}"
