@@ -1,0 +1,100 @@
+"""Click-through rate: gross by event time, unique by (visitor, element) pairs.
+
+A pair on a page lives in a session; a pair in a mail, an ad or a push lives until seven days pass
+without it (`Exposure`). A pair counts as seen at its first impression, and as clicked if it was clicked
+at any time of its life: so it is a function of the events, not of their order.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from stream.core.kpi import Kpi, Rate
+from stream.core.statistics import rate
+from stream.core.windows import Counts
+
+IMPRESSIONS = "impressions"
+CLICKS = "clicks"
+PAIRS_SEEN = "pairs_seen"
+PAIRS_CLICKED = "pairs_clicked"
+UNMATCHED_CLICKS = "unmatched_clicks"
+
+
+class Pair(msgspec.Struct, array_like=True, gc=False):
+    """One visitor and one element. Times in ms, -1 where it never happened."""
+
+    seen_ms: int = -1  # first impression
+    clicked_ms: int = -1  # first click
+    clicks: int = 0
+
+
+Pairs: TypeAlias = dict[str, Pair]
+
+
+class Exposure(msgspec.Struct, array_like=True, gc=False):
+    """A pair outside pages: impressions and clicks no more than the attribution time apart."""
+
+    surface: str
+    element_id: str
+    first_ms: int
+    last_ms: int
+    pair: Pair
+
+
+def _first(a: int, b: int) -> int:
+    return a if b < 0 or 0 <= a <= b else b
+
+
+def see(pair: Pair, t: int) -> None:
+    pair.seen_ms = _first(t, pair.seen_ms)
+
+
+def click(pair: Pair, t: int) -> None:
+    pair.clicked_ms = _first(t, pair.clicked_ms)
+    pair.clicks += 1
+
+
+def merge_pair(a: Pair, b: Pair) -> Pair:
+    return Pair(_first(a.seen_ms, b.seen_ms), _first(a.clicked_ms, b.clicked_ms), a.clicks + b.clicks)
+
+
+def merge_pairs(a: Pairs | None, b: Pairs | None) -> Pairs | None:
+    """The union of two sessions' pairs. Inputs are not changed."""
+    if not a or not b:
+        return a or b
+    merged = dict(a)
+    for element, pair in b.items():
+        merged[element] = merge_pair(merged[element], pair) if element in merged else pair
+    return merged
+
+
+def merge_exposure(a: Exposure, b: Exposure) -> Exposure:
+    return Exposure(a.surface, a.element_id, min(a.first_ms, b.first_ms), max(a.last_ms, b.last_ms),
+                    merge_pair(a.pair, b.pair))  # fmt: skip
+
+
+def pair_counts(pair: Pair) -> tuple[int, Counts]:
+    """What a pair contributes: (time in ms it is dated by, counts). Clicks never seen are unmatched."""
+    if pair.seen_ms < 0:
+        return pair.clicked_ms, {UNMATCHED_CLICKS: pair.clicks}
+    if pair.clicks:
+        return pair.seen_ms, {PAIRS_SEEN: 1, PAIRS_CLICKED: 1}
+    return pair.seen_ms, {PAIRS_SEEN: 1}
+
+
+def results(counts: Counts) -> dict[str, Kpi]:
+    """`ctr` = clicks / impressions, `unique_ctr` = pairs clicked / pairs seen.
+
+    A gross rate above 1 (clicks whose impressions were never sent) is published, marked `suspect`, and
+    has no interval: impressions and clicks are then no trials and successes.
+    """
+    clicks, impressions = counts.get(CLICKS, 0), counts.get(IMPRESSIONS, 0)
+    unmatched = counts.get(UNMATCHED_CLICKS, 0)
+    gross: Rate = rate(clicks, impressions, of="impressions")
+    gross.unmatched_clicks = unmatched
+    unique = rate(
+        counts.get(PAIRS_CLICKED, 0), counts.get(PAIRS_SEEN, 0), of="visitor and element pairs seen"
+    )
+    return {"ctr": gross, "unique_ctr": unique}

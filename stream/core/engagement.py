@@ -1,0 +1,74 @@
+"""Sessions, pages per session, duration, bounce and visitors, as counts per window.
+
+A session counts in the bucket of its last event: open ones by number and pages, ended ones with all.
+"""
+
+from __future__ import annotations
+
+from stream.core.kpi import Count, Kpi
+from stream.core.sessions import Session, is_bounce
+from stream.core.statistics import bucket_of, mean, rate
+from stream.core.windows import Counts
+
+PAGE_VIEWS = "page_views"
+FORM_SUBMISSIONS = "form_submissions"
+VISITORS = "visitors"  # in the bucket in which each was last seen
+OPEN = "open"
+OPEN_PAGES = "open_pages"
+ENDED = "ended"
+ENDED_PAGES = "ended_pages"
+ENDED_PAGES_SQUARED = "ended_pages_sq"
+ENDED_MS = "ended_ms"
+ENDED_DS_SQUARED = "ended_ds_sq"
+BOUNCES = "bounces"
+PAGES_HISTOGRAM = "pages:"
+DURATION_HISTOGRAM = "ms:"
+
+# Durations are squared in tenths of a second: 64 bits then hold the squares of 12 million day-long
+# sessions. The standard deviation is off by less than that tenth.
+_SQUARED_UNIT_MS = 100
+
+
+def ended_counts(session: Session) -> Counts:
+    """What an ended session contributes to the bucket of its last event."""
+    pages, duration_ms = session.page_views, session.last_ms - session.first_ms
+    return {
+        ENDED: 1,
+        ENDED_PAGES: pages,
+        ENDED_PAGES_SQUARED: pages * pages,
+        ENDED_MS: duration_ms,
+        ENDED_DS_SQUARED: (duration_ms // _SQUARED_UNIT_MS) ** 2,
+        BOUNCES: 1 if is_bounce(session) else 0,
+        f"{PAGES_HISTOGRAM}{bucket_of(pages)}": 1,
+        f"{DURATION_HISTOGRAM}{bucket_of(duration_ms)}": 1,
+    }
+
+
+def _histogram(counts: Counts, prefix: str) -> dict[int, int]:
+    start = len(prefix)
+    return {int(metric[start:]): n for metric, n in counts.items() if metric.startswith(prefix)}
+
+
+def results(counts: Counts) -> dict[str, Kpi]:
+    """The session KPIs of one window; `of` names the population each is over."""
+    opened, ended = counts.get(OPEN, 0), counts.get(ENDED, 0)
+    pages = mean(
+        counts.get(ENDED_PAGES, 0), counts.get(ENDED_PAGES_SQUARED, 0), ended,
+        _histogram(counts, PAGES_HISTOGRAM), of="ended sessions",
+    )  # fmt: skip
+    sessions = opened + ended
+    all_pages = counts.get(ENDED_PAGES, 0) + counts.get(OPEN_PAGES, 0)
+    pages.with_open = all_pages / sessions if sessions else None
+    duration = mean(
+        counts.get(ENDED_MS, 0), counts.get(ENDED_DS_SQUARED, 0), ended,
+        _histogram(counts, DURATION_HISTOGRAM), of="ended sessions", scale=_SQUARED_UNIT_MS,
+    )  # fmt: skip
+    return {
+        "page_views": Count(counts.get(PAGE_VIEWS, 0)),
+        "form_submissions": Count(counts.get(FORM_SUBMISSIONS, 0)),
+        "unique_visitors": Count(counts.get(VISITORS, 0)),
+        "sessions": Count(sessions, open=opened, ended=ended),
+        "pages_per_session": pages,
+        "session_duration_ms": duration,
+        "bounce_rate": rate(counts.get(BOUNCES, 0), ended, of="ended sessions"),
+    }

@@ -1,0 +1,74 @@
+"""The four kinds of KPI value. Every rate and mean carries its counts, its interval and its population."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+LEVEL = 0.95
+
+
+class Count(msgspec.Struct, tag_field="type", tag="count", omit_defaults=True):
+    """A number of things. `previous` is the same count in the window before."""
+
+    value: int
+    open: int | None = None
+    ended: int | None = None
+    previous: int | None = None
+
+
+class Mean(msgspec.Struct, tag_field="type", tag="mean"):
+    """A mean with its t interval; `value` is None at n = 0, the interval below n = 2.
+
+    Percentiles are nearest-rank over log-linear counts: exact below 64, within 2 % above.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    sd: float | None
+    p50: int | None
+    p95: int | None
+    of: str
+    level: float = LEVEL
+    with_open: float | msgspec.UnsetType | None = msgspec.UNSET
+    previous: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Rate(msgspec.Struct, tag_field="type", tag="rate"):
+    """A share with its Wilson interval; `value` is None at 0/0."""
+
+    value: float | None
+    numerator: int
+    denominator: int
+    low: float | None
+    high: float | None
+    of: str
+    method: str = "wilson"
+    level: float = LEVEL
+    unmatched_clicks: int | msgspec.UnsetType = msgspec.UNSET
+    suspect: bool | msgspec.UnsetType = msgspec.UNSET
+    previous: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Score(msgspec.Struct, tag_field="type", tag="score"):
+    """A net promoter score, -100 to 100, with its adjusted-Wald interval; None without answers."""
+
+    value: float | None
+    rounded: int | None
+    promoters: int
+    passives: int
+    detractors: int
+    n: int
+    skipped: int
+    low: float | None
+    high: float | None
+    of: str
+    method: str = "adjusted_wald"
+    level: float = LEVEL
+    previous: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+Kpi: TypeAlias = Count | Mean | Rate | Score

@@ -1,0 +1,109 @@
+"""The frozen rules of one run: every duration and limit the core decides by, in one value."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from functools import cached_property
+from urllib.parse import urlsplit
+
+import msgspec
+
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+def page_path(url: str) -> str:
+    """The path of `url` without query and fragment: what page names, goals and entry pages use."""
+    if url.startswith("/"):  # the common case needs no parser
+        return url.split("?", 1)[0].split("#", 1)[0]
+    try:
+        return urlsplit(url).path or "/"
+    except ValueError:  # "http://[": whatever it is, it names no page of ours
+        return url.split("?", 1)[0].split("#", 1)[0]
+
+
+class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something visitors are hoped to do. Exactly one of `page`, `element_id`, `form_id` is given.
+
+    `page` is a shell pattern over the path (`/thanks*`). Raises ValueError on construction otherwise.
+    """
+
+    name: str
+    page: str | None = None
+    element_id: str | None = None
+    form_id: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [x for x in (self.page, self.element_id, self.form_id) if x is not None]
+        if len(given) != 1:
+            raise ValueError(f"goal {self.name!r} needs exactly one of page, element_id, form_id")
+        if not 1 <= len(self.name) <= 64:
+            raise ValueError("a goal's name has 1 to 64 characters")
+
+
+class Goals:
+    """The goals of a run, indexed by what reaches them."""
+
+    def __init__(self, goals: tuple[Goal, ...] = ()) -> None:
+        self.all = goals
+        self._pages = [(g.name, re.compile(fnmatch.translate(g.page))) for g in goals if g.page is not None]
+        self._elements = [(g.name, g.element_id) for g in goals if g.element_id is not None]
+        self._forms = [(g.name, g.form_id) for g in goals if g.form_id is not None]
+
+    def by_page(self, url: str) -> list[str]:
+        """Names of the goals that a view of `url` reaches."""
+        if not self._pages:
+            return []
+        path = page_path(url)
+        return [name for name, pattern in self._pages if pattern.match(path)]
+
+    def by_element(self, element_id: str) -> list[str]:
+        return [name for name, wanted in self._elements if wanted == element_id]
+
+    def by_form(self, form_id: str) -> list[str]:
+        return [name for name, wanted in self._forms if wanted == form_id]
+
+
+class Policy(msgspec.Struct, frozen=True, dict=True):
+    """Rules that decide what is accepted and what is shown. All times in milliseconds."""
+
+    gap_ms: int = 30 * MINUTE_MS
+    grace_ms: int = 5 * MINUTE_MS
+    # An event further ahead of its arrival than this is refused: one wrong clock must not push time.
+    future_ms: int = 5 * MINUTE_MS
+    # Answers arrive late by nature. None: never late.
+    survey_tolerance_ms: int | None = 30 * DAY_MS
+    # A topic without a fetch reply for this long is unknown again and holds progress.
+    unknown_after_ms: int = 10 * SECOND_MS
+    # Shown time moves in steps of this, so that all partitions look at the same instant.
+    grid_ms: int = SECOND_MS
+    # Clicks on mail, ads and pushes count for an impression this long before (or after) them.
+    attribution_ms: int = 7 * DAY_MS
+    # Beyond these a session is `overlong`: it stores no further detail, its counts go on.
+    overlong_events: int = 10_000
+    overlong_ms: int = DAY_MS
+    # Values of one dimension admitted per partition and site; later ones are counted as `(other)`.
+    dimension_values: int = 10_000
+    goals: tuple[Goal, ...] = ()
+    # Width of the settled windows that are kept; None keeps none.
+    settled_ms: int | None = None
+
+    @cached_property
+    def goal_index(self) -> Goals:
+        return Goals(self.goals)
+
+    @property
+    def lateness_ms(self) -> int:
+        """How far behind progress an event still counts."""
+        return self.gap_ms + self.grace_ms
+
+    @property
+    def finality_ms(self) -> int:
+        """Silence (against progress) after which no accepted event can reach a session any more.
+
+        One gap more than lateness: an event at the edge of lateness may bridge to the session.
+        """
+        return 2 * self.gap_ms + self.grace_ms

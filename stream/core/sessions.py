@@ -1,0 +1,154 @@
+"""Sessions: a visitor's events with no silence longer than the inactivity gap between them.
+
+Everything a session says is a function of the set of its events: sums, and the fields of its earliest
+or latest event by (time, event id in UTF-8, topic). So order, merging and batching cannot change it.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+import msgspec
+
+from stream.core.ctr import Exposure, Pairs, merge_pairs
+from stream.core.policy import Policy
+
+
+class Phase(enum.IntEnum):
+    OPEN = 0  # counted as open; the sweep looks at it when its gap has passed
+    ENDED = 1  # counted as ended
+    GONE = 2  # merged into another session, or final and forgotten
+
+
+class Session(msgspec.Struct, array_like=True, gc=False):
+    """One session's state. Times in ms; `*_id`, `*_topic` break ties between events of one instant."""
+
+    first_ms: int
+    first_id: str
+    first_topic: int
+    last_ms: int
+    last_id: str
+    last_topic: int
+    events: int = 0
+    page_views: int = 0
+    clicks: int = 0
+    form_submissions: int = 0
+    impressions: int = 0
+    engaged_ms: int = 0
+    phase: int = 0
+    # of the earliest event
+    entry_page: str | None = None
+    referrer: str | None = None
+    channel: str | None = None
+    campaign: str | None = None
+    device: str | None = None
+    country: str | None = None
+    plan: str | None = None
+    # of the latest page view
+    exit_ms: int = 0
+    exit_id: str = ""
+    exit_page: str | None = None
+    # of the latest event that names a customer
+    customer_id: str | None = None
+    customer_ms: int = 0
+    customer_event: str = ""
+    goals: tuple[str, ...] = ()  # sorted names
+    pairs: Pairs | None = None  # element -> seen and clicked inside this session
+    overlong: bool = False
+    # publication
+    revision: int = 0  # highest published so far, here or by a predecessor
+    published: tuple[str, ...] = ()  # ids under which it stands in the topic
+    superseded: tuple[str, ...] = ()  # ids it replaced, for good
+    change: str | None = None
+
+
+class Visitor(msgspec.Struct, array_like=True, gc=False):
+    """What is remembered of a visitor while a session of theirs is not final."""
+
+    site_id: str
+    visitor_id: str
+    seen: int = -1  # ten-second bucket of the latest session event, -1 before the first
+    sessions: tuple[Session, ...] = ()  # by time, more than a gap apart
+    converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
+    marks: list[int] | None = None  # times of survey answers
+    exposures: list[Exposure] | None = None  # mail, ad and push elements
+
+
+def earlier(t: int, event_id: str, topic: int, ms: int, other_id: str, other_topic: int) -> bool:
+    """Whether (t, event_id, topic) comes before the other event. Ids compare as UTF-8 bytes."""
+    if t != ms:
+        return t < ms
+    if event_id != other_id:
+        # code point order equals UTF-8 byte order, so plain comparison serves
+        return event_id < other_id
+    return topic < other_topic
+
+
+def reached(sessions: tuple[Session, ...], t: int, gap_ms: int) -> tuple[Session, ...]:
+    """The sessions that an event at `t` joins: no more than the gap away (inclusive)."""
+    return tuple(s for s in sessions if s.first_ms - gap_ms <= t <= s.last_ms + gap_ms)
+
+
+def merge(a: Session, b: Session) -> Session:
+    """One session from two: sums, and the outer events' fields. Neither input is changed.
+
+    The result is open: the next sweep decides again whether it has ended.
+    """
+    first = a if earlier(a.first_ms, a.first_id, a.first_topic, b.first_ms, b.first_id, b.first_topic) else b
+    last = b if earlier(a.last_ms, a.last_id, a.last_topic, b.last_ms, b.last_id, b.last_topic) else a
+    leaving = b if (a.exit_ms, a.exit_id) < (b.exit_ms, b.exit_id) else a
+    known = b if (a.customer_ms, a.customer_event) < (b.customer_ms, b.customer_event) else a
+    return Session(
+        first_ms=first.first_ms, first_id=first.first_id, first_topic=first.first_topic,
+        last_ms=last.last_ms, last_id=last.last_id, last_topic=last.last_topic,
+        events=a.events + b.events,
+        page_views=a.page_views + b.page_views,
+        clicks=a.clicks + b.clicks,
+        form_submissions=a.form_submissions + b.form_submissions,
+        impressions=a.impressions + b.impressions,
+        engaged_ms=a.engaged_ms + b.engaged_ms,
+        entry_page=first.entry_page, referrer=first.referrer, channel=first.channel,
+        campaign=first.campaign, device=first.device, country=first.country, plan=first.plan,
+        exit_ms=leaving.exit_ms, exit_id=leaving.exit_id, exit_page=leaving.exit_page,
+        customer_id=known.customer_id, customer_ms=known.customer_ms, customer_event=known.customer_event,
+        goals=tuple(sorted({*a.goals, *b.goals})) if a.goals or b.goals else (),
+        pairs=merge_pairs(a.pairs, b.pairs),
+        overlong=a.overlong or b.overlong,
+        revision=max(a.revision, b.revision),
+        published=a.published + b.published,
+        superseded=a.superseded + b.superseded,
+        change="merge" if "merge" in (a.change, b.change) else None,
+    )  # fmt: skip
+
+
+def session_id(site_id: str, visitor_id: str, session: Session) -> str:
+    """`s-` and 16 hex digits of a digest over site, visitor and the earliest event."""
+    parts = (site_id, visitor_id, str(session.first_ms), session.first_id, str(session.first_topic))
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return "s-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def has_ended(session: Session, live_ms: int, policy: Policy) -> bool:
+    """Shown as over: more than the gap of silence before the live clock."""
+    return live_ms - session.last_ms > policy.gap_ms
+
+
+def is_final(session: Session, progress_ms: int, policy: Policy) -> bool:
+    """No accepted event can reach it any more."""
+    return session.last_ms + 1 <= progress_ms - policy.finality_ms
+
+
+def has_mark(visitor: Visitor, session: Session) -> bool:
+    """Whether a survey answer of the visitor falls into the time of the session."""
+    return visitor.marks is not None and any(session.first_ms <= t <= session.last_ms for t in visitor.marks)
+
+
+def is_bounce(session: Session) -> bool:
+    """One page view and nothing done: no click, no form (the bounce rule of the `latido` profile)."""
+    return session.page_views == 1 and session.clicks == 0 and session.form_submissions == 0
+
+
+def is_engaged(session: Session) -> bool:
+    """Two page views, ten seconds, or a goal (the engaged-session rule of Google Analytics 4)."""
+    return session.page_views >= 2 or session.last_ms - session.first_ms >= 10_000 or bool(session.goals)

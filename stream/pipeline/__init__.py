@@ -1,0 +1,1 @@
+"""What happens: one batch, one sweep, one snapshot. Knows ports, no vendor."""

@@ -1,0 +1,327 @@
+"""What one counted event changes: its visitor, their session, and the counts of its bucket."""
+
+from __future__ import annotations
+
+from stream.core import conversion, ctr, engagement, surveys
+from stream.core.ctr import Exposure, Pair
+from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
+from stream.core.policy import page_path
+from stream.core.sessions import Phase, Session, Visitor, earlier, merge, reached
+from stream.core.windows import TEN_SECONDS_MS, Counts, SegmentTally
+from stream.pipeline.partition_state import (
+    PartitionState,
+    Site,
+    exposure_deadline_ms,
+    history_field,
+)
+
+
+def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> None:
+    """An event that is not a survey answer."""
+    site = state.site(event.site_id)
+    visitor = site.visitors.get(event.visitor_id)
+    if visitor is None:
+        visitor = site.visitors[event.visitor_id] = Visitor(event.site_id, event.visitor_id)
+    state.touched[id(visitor)] = visitor
+    if isinstance(event, Impression) and event.surface != "page":
+        _count_element(state, site, event, t, ctr.IMPRESSIONS)
+        _expose(state, site, visitor, event.surface, event.element_id, t, clicked=False)
+        return
+    bucket = t // TEN_SECONDS_MS
+    if bucket > visitor.seen:
+        if visitor.seen >= 0:
+            site.everyone.row(visitor.seen)[engagement.VISITORS] -= 1
+        site.everyone.row(bucket)[engagement.VISITORS] += 1
+        visitor.seen = bucket
+    if state.settled is None:
+        session = _join(state, site, visitor, topic, event, t)
+    else:
+        state.settled.sessions(visitor.sessions, -1)
+        session = _join(state, site, visitor, topic, event, t)
+        state.settled.sessions(visitor.sessions, 1)
+        state.settled.event(event.site_id, event.visitor_id, t)
+    if isinstance(event, PageView):
+        _view(state, site, visitor, session, event, t)
+    elif isinstance(event, Click):
+        _click(state, site, visitor, session, event, t)
+    elif isinstance(event, FormSubmission):
+        session.form_submissions += 1
+        site.everyone.row(bucket)[engagement.FORM_SUBMISSIONS] += 1
+        _reach(state, site, visitor, session, state.policy.goal_index.by_form(event.form_id), t)
+    elif isinstance(event, Impression):
+        session.impressions += 1
+        _count_element(state, site, event, t, ctr.IMPRESSIONS)
+        _pair(state, site, session, event.element_id, t, clicked=False)
+    elif isinstance(event, PagePing):
+        session.engaged_ms += event.engaged_ms
+
+
+def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
+    """Add (or with sign -1 retract) what a session contributes, open or ended, to the bucket it ends in."""
+    bucket = session.last_ms // TEN_SECONDS_MS
+    row = site.everyone.row(bucket)
+    if session.phase == Phase.OPEN:
+        row[engagement.OPEN] += sign
+        row[engagement.OPEN_PAGES] += sign * session.page_views
+        return
+    for metric, n in engagement.ended_counts(session).items():
+        row[metric] += sign * n
+    for goal in session.goals:
+        tally = site.segment("goal", goal, state.policy.dimension_values)
+        tally.row(bucket)[conversion.CONVERTED_SESSIONS] += sign
+
+
+def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:
+    """The session of the event, extended (or merged, or opened) so that it covers the event's time."""
+    sessions = visitor.sessions
+    if len(sessions) == 1:
+        session = sessions[0]
+        # The common case: one open session, and the event within the gap after its first event.
+        if session.phase == Phase.OPEN and session.first_ms < t <= session.last_ms + state.policy.gap_ms:
+            _extend_open(site, session, topic, event, t)
+            if session.published:
+                state.renamed.append((visitor, session))
+            return session
+    return _join_any(state, site, visitor, topic, event, t)
+
+
+def _extend_open(site: Site, session: Session, topic: int, event: Event, t: int) -> None:
+    """An event after the first one of an open session: at most its last event and its sums change."""
+    session.events += 1
+    if t > session.last_ms:
+        old, new = session.last_ms // TEN_SECONDS_MS, t // TEN_SECONDS_MS
+        if old != new:
+            row, pages = site.everyone.row(old), session.page_views
+            row[engagement.OPEN] -= 1
+            row[engagement.OPEN_PAGES] -= pages
+            row = site.everyone.row(new)
+            row[engagement.OPEN] += 1
+            row[engagement.OPEN_PAGES] += pages
+        session.last_ms, session.last_id, session.last_topic = t, event.event_id, topic
+    elif earlier(session.last_ms, session.last_id, session.last_topic, t, event.event_id, topic):
+        session.last_id, session.last_topic = event.event_id, topic
+    _name_customer(session, event, t)
+
+
+def _join_any(
+    state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int
+) -> Session:
+    """The general case: retract every session the event reaches, merge them with it, count the result."""
+    joined = reached(visitor.sessions, t, state.policy.gap_ms)
+    result = _session_of(topic, event, t)
+    _name_customer(result, event, t)
+    for session in joined:
+        count_session(state, site, session, -1)
+        if session.pairs:
+            _count_pairs(state, site, session.pairs, -1)
+        session.phase = Phase.GONE
+        result = merge(session, result)
+    if len(joined) > 1:
+        result.change = "merge"
+    elif joined and result.change is None:
+        result.change = "late_event"
+    if result.pairs:
+        _count_pairs(state, site, result.pairs, 1)
+    count_session(state, site, result, 1)
+    kept = [s for s in visitor.sessions if s.phase != Phase.GONE]
+    visitor.sessions = tuple(sorted([*kept, result], key=lambda s: s.first_ms))
+    if result.published:
+        state.renamed.append((visitor, result))
+    state.ending.file(result.last_ms + state.policy.gap_ms + 1, (visitor, result))
+    return result
+
+
+def _session_of(topic: int, event: Event, t: int) -> Session:
+    """A session of one event, not yet counted by type."""
+    url = getattr(event, "url", None)
+    return Session(
+        first_ms=t, first_id=event.event_id, first_topic=topic,
+        last_ms=t, last_id=event.event_id, last_topic=topic, events=1,
+        entry_page=page_path(url) if url is not None else None,
+        referrer=event.referrer if isinstance(event, PageView) else None,
+        channel=event.channel, campaign=event.campaign, device=event.device,
+        country=event.country, plan=event.plan,
+    )  # fmt: skip
+
+
+def _name_customer(session: Session, event: Event, t: int) -> None:
+    customer = event.customer_id
+    if customer is not None and (session.customer_ms, session.customer_event) <= (t, event.event_id):
+        session.customer_id, session.customer_ms, session.customer_event = customer, t, event.event_id
+
+
+def _view(
+    state: PartitionState, site: Site, visitor: Visitor, session: Session, event: PageView, t: int
+) -> None:
+    session.page_views += 1
+    site.everyone.row(session.last_ms // TEN_SECONDS_MS)[engagement.OPEN_PAGES] += 1
+    site.everyone.row(t // TEN_SECONDS_MS)[engagement.PAGE_VIEWS] += 1
+    if t > session.exit_ms or (session.exit_ms, session.exit_id) < (t, event.event_id):
+        session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, page_path(event.url)
+    if state.policy.goals:
+        _reach(state, site, visitor, session, state.policy.goal_index.by_page(event.url), t)
+
+
+def _click(
+    state: PartitionState, site: Site, visitor: Visitor, session: Session, event: Click, t: int
+) -> None:
+    session.clicks += 1
+    _count_element(state, site, event, t, ctr.CLICKS)
+    if event.surface == "page":
+        _pair(state, site, session, event.element_id, t, clicked=True)
+    else:
+        _expose(state, site, visitor, event.surface, event.element_id, t, clicked=True)
+    if state.policy.goals:
+        _reach(state, site, visitor, session, state.policy.goal_index.by_element(event.element_id), t)
+
+
+def _count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
+    """Gross counts: the site, the element and its position."""
+    bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
+    site.everyone.row(bucket)[metric] += 1
+    site.segment("element", event.element_id, cap).row(bucket)[metric] += 1
+    if event.position is not None:
+        site.segment("position", str(event.position), cap).row(bucket)[metric] += 1
+
+
+def _pair(
+    state: PartitionState, site: Site, session: Session, element: str, t: int, *, clicked: bool
+) -> None:
+    """An impression or click on a page: the pair of this session and the element."""
+    policy = state.policy
+    if session.events > policy.overlong_events or session.last_ms - session.first_ms > policy.overlong_ms:
+        session.overlong = True
+        return
+    pairs = session.pairs
+    if pairs is None:
+        pairs = session.pairs = {}
+    pair = pairs.get(element)
+    if pair is None:
+        pair = pairs[element] = Pair()
+    else:
+        _count_pair(state, site, element, pair, -1)
+    if clicked:
+        ctr.click(pair, t)
+    else:
+        ctr.see(pair, t)
+    _count_pair(state, site, element, pair, 1)
+
+
+def _expose(
+    state: PartitionState, site: Site, visitor: Visitor, surface: str, element: str, t: int, *, clicked: bool
+) -> None:
+    """An impression or click in a mail, an ad or a push: one exposure until the attribution time passes."""
+    pair = Pair()
+    if clicked:
+        ctr.click(pair, t)
+    else:
+        ctr.see(pair, t)
+    result = Exposure(surface, element, t, t, pair)
+    near_ms = state.policy.attribution_ms
+    kept: list[Exposure] = []
+    for exposure in visitor.exposures or []:
+        same = exposure.surface == surface and exposure.element_id == element
+        if same and exposure.first_ms - near_ms <= t <= exposure.last_ms + near_ms:
+            _count_pair(state, site, element, exposure.pair, -1)
+            result = ctr.merge_exposure(exposure, result)
+        else:
+            kept.append(exposure)
+    _count_pair(state, site, element, result.pair, 1)
+    visitor.exposures = [*kept, result]
+    state.closing.file(exposure_deadline_ms(result, state.policy), visitor)
+
+
+def _count_pairs(state: PartitionState, site: Site, pairs: ctr.Pairs, sign: int) -> None:
+    for element, pair in pairs.items():
+        _count_pair(state, site, element, pair, sign)
+
+
+def _count_pair(state: PartitionState, site: Site, element: str, pair: Pair, sign: int) -> None:
+    t, counts = ctr.pair_counts(pair)
+    bucket = t // TEN_SECONDS_MS
+    _add(site.everyone, bucket, counts, sign)
+    _add(site.segment("element", element, state.policy.dimension_values), bucket, counts, sign)
+
+
+def _add(tally: SegmentTally, bucket: int, counts: Counts, sign: int) -> None:
+    row = tally.row(bucket)
+    for metric, n in counts.items():
+        row[metric] += sign * n
+
+
+def _reach(
+    state: PartitionState, site: Site, visitor: Visitor, session: Session, goals: list[str], t: int
+) -> None:
+    """The event reached these goals: conversions, converted visitors (by their latest), the session."""
+    bucket = t // TEN_SECONDS_MS
+    for goal in goals:
+        tally = site.segment("goal", goal, state.policy.dimension_values)
+        tally.row(bucket)[conversion.CONVERSIONS] += 1
+        converted = visitor.converted
+        if converted is None:
+            converted = visitor.converted = {}
+        before = converted.get(goal, -1)
+        if bucket > before:
+            if before >= 0:
+                tally.row(before)[conversion.CONVERTED_VISITORS] -= 1
+            tally.row(bucket)[conversion.CONVERTED_VISITORS] += 1
+            converted[goal] = bucket
+        if goal not in session.goals:
+            session.goals = tuple(sorted([*session.goals, goal]))
+
+
+def respondent_of(event: SurveyAnswer) -> str:
+    """Who answered: the respondent, else the customer, else the visitor; '' is one of its own."""
+    if event.respondent_id is not None:
+        return f"r{event.respondent_id}" if event.respondent_id else f"e{event.visitor_id}|{event.event_id}"
+    return f"c{event.customer_id}" if event.customer_id is not None else f"v{event.visitor_id}"
+
+
+def answers_field(event: SurveyAnswer) -> str:
+    """Field of the history that an answer belongs to."""
+    return history_field(event.site_id, event.survey_id, event.survey_kind, respondent_of(event))
+
+
+def apply_survey_answer(
+    state: PartitionState, event: SurveyAnswer, t: int, key: int, content: int
+) -> int | None:
+    """Count an answer, retracting the one it replaces. Returns the digest of a repeat, else None."""
+    site = state.site(event.site_id)
+    field, kind = answers_field(event), event.survey_kind
+    history = state.histories.get(field)
+    if history is None:
+        history = state.histories[field] = surveys.History(event.site_id, event.survey_id, kind)
+    repeat = surveys.find(history, key)
+    if repeat is not None:
+        return repeat.content
+    answer = surveys.Answer(t, event.event_id, key, content, event.score, event.scale_min, event.scale_max)
+    tallies = (site.everyone, site.segment("survey", event.survey_id, state.policy.dimension_values))
+    before = surveys.latest(history)
+    surveys.insert(history, answer)
+    after = surveys.latest(history)
+    for tally in tallies:
+        if before is not None:
+            _add(tally, before.t_ms // TEN_SECONDS_MS, surveys.score_counts(kind, before), -1)
+        if after is not None:
+            _add(tally, after.t_ms // TEN_SECONDS_MS, surveys.score_counts(kind, after), 1)
+        if answer.score is None:
+            _add(tally, t // TEN_SECONDS_MS, surveys.skip_counts(kind), 1)
+    state.touched_histories[field] = history
+    if state.settled is not None:
+        state.settled.answer(history, answer)
+    _mark(state, site, event, t)
+    return None
+
+
+def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> None:
+    """The answer attaches to the session that covers its time, whether that is known already or not."""
+    if t + state.policy.finality_ms < state.progress.progress_ms:
+        return  # whatever session covered it is final and forgotten
+    visitor = site.visitors.get(event.visitor_id)
+    if visitor is None:
+        visitor = site.visitors[event.visitor_id] = Visitor(event.site_id, event.visitor_id)
+    if visitor.marks is None:
+        visitor.marks = []
+    visitor.marks.append(t)
+    state.touch(visitor)
+    state.closing.file(t + state.policy.finality_ms + 1, visitor)

@@ -1,0 +1,229 @@
+"""What a commit writes: the absolute values of everything touched since the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.topics import INPUT_TOPICS
+from stream.core.event_time import NEVER_MS
+from stream.core.policy import Policy
+from stream.core.sessions import Phase, Visitor
+from stream.core.surveys import History
+from stream.core.windows import ALL_TIME, Counts, SegmentTally
+from stream.pipeline.batch import Output
+from stream.pipeline.partition_state import (
+    ALL,
+    PartitionHead,
+    PartitionState,
+    Site,
+    visitor_field,
+)
+from stream.pipeline.ports import Stored, Table
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
+_decode_history = msgspec.msgpack.Decoder(History).decode
+_decode_counts = msgspec.msgpack.Decoder(Counts).decode
+_decode_head = msgspec.msgpack.Decoder(PartitionHead).decode
+_decode_outputs = msgspec.msgpack.Decoder(list[Output]).decode
+
+
+class Changes(msgspec.Struct):
+    """Fields to put and to drop, per table."""
+
+    puts: dict[Table, dict[str, bytes]]
+    drops: dict[Table, list[str]]
+
+    @property
+    def empty(self) -> bool:
+        return not any(self.puts.values()) and not any(self.drops.values())
+
+
+class SeenRecord(msgspec.Struct, array_like=True):
+    """What stays of a visitor whose sessions are all final."""
+
+    seen: int
+    converted: dict[str, int] | None = None
+
+
+_decode_seen = msgspec.msgpack.Decoder(SeenRecord).decode
+
+
+def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str, str, str]]) -> Changes:
+    """Collect and reset what changed. Touched windows are only noted in `waiting` (window, site, segment)."""
+    puts: dict[Table, dict[str, bytes]] = {table: {} for table in Table}
+    drops: dict[Table, list[str]] = {table: [] for table in Table}
+    _visitor_changes(state, puts, drops)
+    puts[Table.ANSWERS] = {field: _encode(history) for field, history in state.touched_histories.items()}
+    puts[Table.DEDUPE] = state.dedupe.take_new(commit_name)
+    if state.progress.progress_ms > NEVER_MS:
+        horizon_ms = state.progress.progress_ms - state.policy.lateness_ms
+        forgotten = state.dedupe.forget_before(horizon_ms)
+        for field in forgotten:
+            if puts[Table.DEDUPE].pop(field, None) is None:
+                drops[Table.DEDUPE].append(field)
+    for site in state.sites.values():
+        for name, tally in site.segments.items():
+            _tally_changes(state, site, name, tally, puts, drops, waiting)
+    state.touched, state.parted, state.touched_histories, state.histories = {}, {}, {}, {}
+    return Changes(puts, drops)
+
+
+def _visitor_changes(
+    state: PartitionState, puts: dict[Table, dict[str, bytes]], drops: dict[Table, list[str]]
+) -> None:
+    hot = puts[Table.VISITORS]
+    for visitor in state.touched.values():
+        hot[visitor_field(visitor.site_id, visitor.visitor_id)] = _encode(visitor)
+    for visitor in state.parted.values():
+        field = visitor_field(visitor.site_id, visitor.visitor_id)
+        if field not in hot:  # else they came back within this very batch
+            drops[Table.VISITORS].append(field)
+        if visitor.seen >= 0:
+            puts[Table.SEEN][field] = _encode(SeenRecord(visitor.seen, visitor.converted))
+
+
+def _tally_changes(
+    state: PartitionState, site: Site, name: str, tally: SegmentTally,
+    puts: dict[Table, dict[str, bytes]], drops: dict[Table, list[str]], waiting: set[tuple[str, str, str]],
+) -> None:  # fmt: skip
+    if tally.settled_at(state.window_end_ms):
+        return
+    tens_from, minutes_from = state.horizons()
+    changed = tally.advance(state.window_end_ms)
+    tens, minutes, touched = tally.settle(tens_from, minutes_from)
+    old_tens, old_minutes = tally.expire(tens_from, minutes_from)
+    for kind, store, buckets in (("t", tally.tens, tens), ("m", tally.minutes, minutes)):
+        for bucket in buckets:
+            field = _bucket_field(kind, bucket, site.site_id, name)
+            if store.get(bucket):
+                puts[Table.BUCKETS][field] = _encode(store[bucket])
+            else:
+                drops[Table.BUCKETS].append(field)
+    for kind, gone in (("t", old_tens), ("m", old_minutes)):
+        drops[Table.BUCKETS] += [_bucket_field(kind, bucket, site.site_id, name) for bucket in gone]
+    if ALL_TIME in touched:
+        puts[Table.TOTALS][_segment_field(site.site_id, name)] = _encode(tally.total)
+    waiting.update((window, site.site_id, name) for window in changed | touched)
+
+
+def take_windows(state: PartitionState, waiting: set[tuple[str, str, str]]) -> dict[str, bytes]:
+    """The sums of the windows in `waiting`, as fields for the publisher; `waiting` is emptied."""
+    fields: dict[str, bytes] = {}
+    for window, site_id, name in waiting:
+        tally = state.sites[site_id].segments[name]
+        fields[f"{window}|{_segment_field(site_id, name)}"] = _encode(tally.window(window))
+    waiting.clear()
+    return fields
+
+
+def parse_window_field(field: str) -> tuple[str, str, str]:
+    """(window, site, segment) of a field that `take_windows` made."""
+    window, _, rest = field.partition("|")
+    return (window, *_parse_segment_field(rest))
+
+
+def _segment_field(site_id: str, name: str) -> str:
+    return f"{len(site_id)}|{site_id}{name}"
+
+
+def _parse_segment_field(field: str) -> tuple[str, str]:
+    length, _, rest = field.partition("|")
+    return rest[: int(length)], rest[int(length) :]
+
+
+def _bucket_field(kind: str, bucket: int, site_id: str, name: str) -> str:
+    return f"{kind}|{bucket}|{_segment_field(site_id, name)}"
+
+
+def encode_head(head: PartitionHead) -> bytes:
+    return _encode(head)
+
+
+def decode_head(data: bytes) -> PartitionHead:
+    return _decode_head(data)
+
+
+def encode_outputs(outputs: Sequence[Output]) -> bytes:
+    return _encode(outputs)
+
+
+def decode_outputs(data: bytes) -> list[Output]:
+    return _decode_outputs(data)
+
+
+def policy_digest(policy: Policy) -> str:
+    """Names the rules by which stored sessions were cut. Goals are not among them: they count from now."""
+    rules = (policy.gap_ms, policy.grace_ms, policy.survey_tolerance_ms, policy.attribution_ms)
+    return hashlib.blake2b(repr(rules).encode(), digest_size=8).hexdigest()
+
+
+def restore(number: int, policy: Policy, stored: Stored) -> tuple[PartitionState, PartitionHead | None]:
+    """The state as the last commit left it. Every topic is unknown until it answers."""
+    state = PartitionState(number, policy)
+    if stored.head is None:
+        return state, None
+    head = decode_head(stored.head)
+    state.progress, state.accounting = head.progress, head.accounting
+    state.fingerprints = dict(head.fingerprints)
+    state.progress.forget_replies()
+    for value in stored.tables.get(Table.VISITORS, {}).values():
+        _restore_visitor(state, _decode_visitor(value))
+    for field, value in stored.tables.get(Table.DEDUPE, {}).items():
+        state.dedupe.restore(field, value)
+    _restore_tallies(state, stored)
+    return state, head
+
+
+def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
+    policy = state.policy
+    state.site(visitor.site_id).visitors[visitor.visitor_id] = visitor
+    for session in visitor.sessions:
+        if session.phase == Phase.OPEN:
+            state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
+            continue
+        state.closing.file(session.last_ms + policy.finality_ms + 1, visitor)
+        if session.revision == 0:
+            state.unpublished[id(session)] = (visitor, session)
+    # Marks and exposures are looked at with the next progress; the sweep files them again precisely.
+    if visitor.marks or visitor.exposures:
+        state.closing.file(max(0, state.progress.progress_ms), visitor)
+
+
+def _restore_tallies(state: PartitionState, stored: Stored) -> None:
+    tens: dict[tuple[str, str], dict[int, Counts]] = {}
+    minutes: dict[tuple[str, str], dict[int, Counts]] = {}
+    for field, value in stored.tables.get(Table.BUCKETS, {}).items():
+        kind, bucket, rest = field.split("|", 2)
+        buckets = (tens if kind == "t" else minutes).setdefault(_parse_segment_field(rest), {})
+        buckets[int(bucket)] = _decode_counts(value)
+    for field, value in stored.tables.get(Table.TOTALS, {}).items():
+        site_id, name = _parse_segment_field(field)
+        site = state.site(site_id)
+        tally = site.everyone if name == ALL else site.admit(name)
+        key = (site_id, name)
+        tally.restore(tens.get(key, {}), minutes.get(key, {}), _decode_counts(value))
+
+
+def admit_seen(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:
+    """A visitor without a hot session comes (back): take what was remembered of them."""
+    seen = SeenRecord(-1) if value is None else _decode_seen(value)
+    state.site(site_id).visitors[visitor_id] = Visitor(
+        site_id, visitor_id, seen=seen.seen, converted=seen.converted
+    )
+
+
+def admit_history(state: PartitionState, field: str, value: bytes | None) -> None:
+    """A respondent's earlier answers, read through for this batch."""
+    if value is not None:
+        state.histories[field] = _decode_history(value)
+
+
+def positions(head: PartitionHead | None) -> dict[str, int]:
+    """Next offset per input topic; -1 where nothing was ever applied."""
+    if head is None:
+        return dict.fromkeys(INPUT_TOPICS, -1)
+    return {topic: head.progress.topics[index].position for index, topic in enumerate(INPUT_TOPICS)}

@@ -1,0 +1,143 @@
+"""The sweep: what time alone changes. Sessions end by the live clock and become final by progress."""
+
+from __future__ import annotations
+
+from stream.core.event_time import NEVER_MS
+from stream.core.sessions import Phase, Session, Visitor, has_ended, is_final, session_id
+from stream.pipeline.apply_event import count_session
+from stream.pipeline.partition_state import PartitionState, exposure_deadline_ms
+from stream.pipeline.session_record import session_output, session_record, tombstone
+
+
+def sweep(state: PartitionState, wall_ms: int | None) -> None:
+    """End, rename, finalise and forget whatever is due. `wall_ms` None: a replay, nothing is live."""
+    _end(state, wall_ms)
+    _publish_waiting(state, wall_ms)
+    _rename(state)
+    _finalise(state)
+
+
+def shown_ms(state: PartitionState) -> int:
+    """The live clock as it is shown: on the grid on which windows end."""
+    live_ms = state.progress.live_ms
+    return live_ms if live_ms <= NEVER_MS else live_ms // state.policy.grid_ms * state.policy.grid_ms
+
+
+def _end(state: PartitionState, wall_ms: int | None) -> None:
+    live_ms, policy = shown_ms(state), state.policy
+    for visitor, session in state.ending.due(live_ms):
+        if session.phase != Phase.OPEN:
+            continue
+        if not has_ended(session, live_ms, policy):
+            state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
+            continue
+        _close(state, visitor, session)
+        state.closing.file(session.last_ms + policy.finality_ms + 1, visitor)
+        # Reading history, the final record follows soon: the ended one would only be overwritten.
+        if wall_ms is None or wall_ms - session.last_ms >= policy.finality_ms:
+            state.unpublished[id(session)] = (visitor, session)
+        else:
+            publish(state, visitor, session, "ended")
+
+
+def _close(state: PartitionState, visitor: Visitor, session: Session) -> None:
+    """Count the session as ended instead of open."""
+    site = state.site(visitor.site_id)
+    count_session(state, site, session, -1)
+    session.phase = Phase.ENDED
+    count_session(state, site, session, 1)
+    state.touch(visitor)
+
+
+def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:
+    """History is read: sessions that ended in it and are not final yet are published after all."""
+    if wall_ms is None or not state.unpublished or state.progress.any_behind():
+        return
+    for visitor, session in state.unpublished.values():
+        if session.phase == Phase.ENDED:
+            publish(state, visitor, session, "ended")
+    state.unpublished = {}
+
+
+def publish(state: PartitionState, visitor: Visitor, session: Session, name: str) -> None:
+    """Send the session as its next revision."""
+    _drop_stale_ids(state, visitor, session)
+    session.revision += 1
+    record = session_record(
+        visitor, session, state=name, partition=state.number, progress_ms=state.progress.progress_ms
+    )
+    session.published = (record.session_id,)
+    session.change = None
+    output = session_output(record)
+    output.time_ms = session.last_ms
+    state.outputs.append(output)
+    state.touch(visitor)
+
+
+def _rename(state: PartitionState) -> None:
+    """Published sessions that were merged or got an earlier first event: take their old ids back."""
+    for visitor, session in state.renamed:
+        if session.phase != Phase.GONE:
+            _drop_stale_ids(state, visitor, session)
+    state.renamed = []
+
+
+def _drop_stale_ids(state: PartitionState, visitor: Visitor, session: Session) -> None:
+    if not session.published:
+        return
+    current = session_id(visitor.site_id, visitor.visitor_id, session)
+    stale = tuple(old for old in session.published if old != current)
+    if stale:
+        session.superseded = (*session.superseded, *stale)
+        session.published = tuple(old for old in session.published if old == current)
+        state.outputs += [tombstone(visitor, old, state.number) for old in stale]
+        state.touch(visitor)
+
+
+def _finalise(state: PartitionState) -> None:
+    progress_ms, policy = state.progress.progress_ms, state.policy
+    if progress_ms <= NEVER_MS:
+        return
+    for visitor in state.closing.due(progress_ms):
+        site = state.site(visitor.site_id)
+        if site.visitors.get(visitor.visitor_id) is not visitor:
+            continue  # parted already
+        for session in visitor.sessions:
+            if is_final(session, progress_ms, policy):
+                if session.phase == Phase.OPEN:
+                    _close(state, visitor, session)
+                publish(state, visitor, session, "final")
+                session.phase = Phase.GONE
+                state.unpublished.pop(id(session), None)
+        _forget(state, visitor, progress_ms)
+        if visitor.sessions or visitor.marks or visitor.exposures:
+            state.touch(visitor)
+            _file_again(state, visitor, progress_ms)
+        else:
+            del site.visitors[visitor.visitor_id]
+            state.touched.pop(id(visitor), None)
+            state.parted[id(visitor)] = visitor
+
+
+def _forget(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
+    """Drop final sessions, marks no session can cover any more, and exposures past attribution."""
+    policy = state.policy
+    if any(session.phase == Phase.GONE for session in visitor.sessions):
+        visitor.sessions = tuple(s for s in visitor.sessions if s.phase != Phase.GONE)
+    first_ms = min((s.first_ms for s in visitor.sessions), default=progress_ms)
+    if visitor.marks is not None:
+        oldest_ms = min(first_ms, progress_ms - policy.finality_ms)
+        visitor.marks = [t for t in visitor.marks if t >= oldest_ms] or None
+    if visitor.exposures is not None:
+        kept = [e for e in visitor.exposures if exposure_deadline_ms(e, policy) > progress_ms]
+        visitor.exposures = kept or None
+
+
+def _file_again(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
+    """Deadlines within the second just visited were taken out with it: put them back."""
+    policy = state.policy
+    deadlines = [s.last_ms + policy.finality_ms + 1 for s in visitor.sessions if s.phase == Phase.ENDED]
+    deadlines += [exposure_deadline_ms(e, policy) for e in visitor.exposures or []]
+    deadlines += [t + policy.finality_ms + 1 for t in visitor.marks or []]
+    if deadlines and (earliest_ms := min(deadlines)) // 1000 <= progress_ms // 1000:
+        state.closing.file(max(earliest_ms, progress_ms), visitor)

@@ -1,0 +1,128 @@
+"""Fold one batch into the state: judge every record, and let what counts change the state.
+
+Per record, in this order: valid, future, consent, late, duplicate, counted. Lateness is judged by
+progress and the topic's own clock as they stood *before* the record, and both move after it, so that
+results never depend on where one batch ends and the next begins.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+import xxhash
+
+from schemas.dead_letters import ErrorCode
+from stream.core.event_time import late_before_ms
+from stream.core.events import Event, SurveyAnswer, event_time_ms
+from stream.core.policy import Policy
+from stream.pipeline.apply_event import apply_member, apply_survey_answer
+from stream.pipeline.batch import Batch, Record
+from stream.pipeline.dead_letters import dead_letter
+from stream.pipeline.decode import BadRecord
+from stream.pipeline.partition_state import TOPIC_INDEX, Fingerprint, PartitionState
+
+_encode_event = msgspec.msgpack.Encoder().encode
+
+
+def event_key(topic: int, event: Event) -> int:
+    """64-bit id of (site, visitor, topic, event id), the same in every process."""
+    site, visitor = event.site_id, event.visitor_id
+    text = f"{len(site)}|{len(visitor)}|{site}{visitor}{event.event_id}"
+    return xxhash.xxh3_64_intdigest(text.encode(), topic)
+
+
+def content_key(event: Event) -> int:
+    """64-bit digest of what an event says. When it was received is not part of what it says."""
+    if event.received_at is not None:
+        event = msgspec.structs.replace(event, received_at=None)
+    return xxhash.xxh3_64_intdigest(_encode_event(event))
+
+
+def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord]) -> None:
+    """Apply `events`, decoded from `batch.records` one to one."""
+    topic = TOPIC_INDEX[batch.topic]
+    progress, policy, accounting = state.progress, state.policy, state.accounting
+    own = progress.topics[topic]
+    others_hold, others_clock = progress.others(topic, policy)
+    is_survey = topic == progress.survey
+    late_progress, late_own = late_before_ms(is_survey, policy)
+    own_hold_extra = progress.hold_ms(topic, policy) - own.clock_ms
+    log_end = own.end if own.end is not None else batch.log_end
+    last = len(events) - 1
+    for index, (record, event) in enumerate(zip(batch.records, events, strict=True)):
+        accounting.read += 1
+        if isinstance(event, BadRecord):
+            _refuse(state, batch, record, event.code, event.message)
+        elif (t := event_time_ms(event)) > record.timestamp + policy.future_ms:
+            _refuse(state, batch, record, ErrorCode.FUTURE_TIMESTAMP, _future_message(t, record, policy))
+        else:
+            state.refused_in_a_row = 0
+            if event.consent == "denied":
+                accounting.no_consent += 1
+            elif t < own.clock_ms - late_own or t < progress.progress_ms - late_progress:
+                _late(state, batch, record, t < own.clock_ms - late_own)
+            else:
+                _count(state, topic, event, t)
+            moment = min(t, record.timestamp)
+            if moment > own.clock_ms:
+                own.clock_ms = moment
+        # T moves after every record: to the lowest hold of what is behind, else to the highest clock.
+        behind = (record.offset + 1 if index < last else batch.end) < log_end
+        candidate = own.clock_ms + own_hold_extra if behind else others_hold
+        if candidate is None:
+            candidate = max(own.clock_ms, others_clock)
+        elif others_hold is not None and others_hold < candidate:
+            candidate = others_hold
+        if candidate > progress.progress_ms and candidate < 1 << 60:
+            progress.progress_ms = candidate
+    own.position = batch.end
+    if batch.records:
+        state.fingerprints[batch.topic] = fingerprint(batch.records[-1])
+
+
+def fingerprint(record: Record) -> Fingerprint:
+    """What a record looks like, for finding out later whether the topic was recreated."""
+    crc32 = zlib.crc32(record.value or b"", zlib.crc32(record.key or b""))
+    return Fingerprint(record.offset, record.timestamp, crc32)
+
+
+def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
+    """A valid event that is not late: a repeat, or the first of its kind."""
+    key, content = event_key(topic, event), content_key(event)
+    seen = state.dedupe.content_of(t, key)
+    if seen is None and isinstance(event, SurveyAnswer):
+        seen = apply_survey_answer(state, event, t, key, content)
+    elif seen is None:
+        apply_member(state, topic, event, t)
+    if seen is None:
+        # An answer may be older than any other event; its respondent's history then knows it.
+        if t >= state.progress.progress_ms - state.policy.lateness_ms:
+            state.dedupe.remember(t, key, content)
+        state.accounting.counted += 1
+    elif seen == content:
+        state.accounting.duplicates += 1
+    else:
+        state.accounting.conflicts += 1
+
+
+def _refuse(state: PartitionState, batch: Batch, record: Record, code: str, message: str) -> None:
+    state.accounting.refused += 1
+    state.refused_in_a_row += 1
+    state.outputs.append(dead_letter(batch.topic, batch.partition, record, code, message))
+
+
+def _late(state: PartitionState, batch: Batch, record: Record, own_topic: bool) -> None:
+    if own_topic:
+        state.accounting.late_own_topic += 1
+    else:
+        state.accounting.late_other_topic += 1
+    reason = "own_topic" if own_topic else "other_topic"
+    message = f"older than gap and grace allow ({reason})"
+    state.outputs.append(dead_letter(batch.topic, batch.partition, record, ErrorCode.LATE, message))
+
+
+def _future_message(t: int, record: Record, policy: Policy) -> str:
+    ahead_s = (t - record.timestamp) / 1000
+    return f"occurred_at is {ahead_s:.0f} s ahead of its arrival, {policy.future_ms / 1000:.0f} s are allowed"

@@ -1,0 +1,295 @@
+"""One owned partition: the state in memory, and the one way it changes and is written.
+
+`process` is the protocol for one batch, `tick` for time alone. Both end in the same commit, which
+writes state, positions, clocks and outputs together or not at all. Dying anywhere repeats from the
+last commit with the same state.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Sequence
+
+from schemas.topics import INPUT_TOPICS
+from stream.core.event_time import NEVER_MS
+from stream.core.events import Event, SurveyAnswer
+from stream.core.policy import HOUR_MS, Policy
+from stream.pipeline import changes
+from stream.pipeline.apply_event import answers_field
+from stream.pipeline.batch import Batch, Output
+from stream.pipeline.decode import BadRecord, decode
+from stream.pipeline.end_sessions import sweep
+from stream.pipeline.fold import fold
+from stream.pipeline.partition_state import (
+    TOPIC_INDEX,
+    Fingerprint,
+    PartitionHead,
+    PartitionState,
+    visitor_field,
+)
+from stream.pipeline.ports import Claim, Commit, CommitAnswer, PartitionTables, Table
+
+# A topic this far ahead of progress is paused: what it brings must wait in memory for the others.
+_PAUSE_AHEAD_MS = 6 * HOUR_MS
+# The publisher reads sums no more often than this; writing them with every batch would cost too much.
+_WINDOWS_EVERY_MS = 200
+# An idle partition still says once a second that somebody looks after it.
+_HEARTBEAT_MS = 1000
+# More refused records than this in a row: the code or the topic is wrong, not the data.
+DEAD_LETTERS_IN_A_ROW = 10_000
+
+
+class Fenced(Exception):
+    """A newer owner has claimed the partition: drop the state, wait for an assignment."""
+
+
+class WentBack(Exception):
+    """The store lost our claim or our last commit: drop the state, claim again, load and seek."""
+
+
+class SkippedAhead(Exception):
+    """The batch starts above the stored position: an earlier one was lost on the way. Seek back."""
+
+    def __init__(self, position: int, start: int) -> None:
+        super().__init__(f"the batch starts at {start}, {position} is the next to apply")
+        self.position = position
+
+
+class TooManyDeadLetters(Exception):
+    """So many records in a row were refused that the topic cannot be what it should be: look at its
+    dead letters, then start the worker again."""
+
+
+class Partition:
+    """The live state of one partition under one claim. Not to be used after it raised, except where
+    `process` says so."""
+
+    def __init__(
+        self, tables: PartitionTables, claim: Claim, state: PartitionState, head: PartitionHead | None
+    ) -> None:
+        self._tables = tables
+        self.claim = claim
+        self.number = claim.partition
+        self.state = state
+        self.head = head
+        self.positions = changes.positions(head)
+        self.outbox: deque[tuple[int, list[Output]]] = deque()
+        self._last_id = claim.commit_id
+        self._outbox_next = head.outbox_next if head else 1
+        self._produced = head.produced_through if head else 0
+        self._waiting_windows: set[tuple[str, str, str]] = set()
+        self._windows_at_ms = 0
+        self._window_end_ms = head.window_end_ms if head else NEVER_MS
+        self._unanswered: Commit | None = None
+        self._next_head: PartitionHead | None = head
+        self._new_outputs: list[Output] = []
+
+    @classmethod
+    async def open(cls, tables: PartitionTables, claim: Claim, policy: Policy) -> Partition:
+        """Load what the last commit left. Raises StateTorn, StoreUnreachable, and ValueError when the
+        stored state was computed under other rules."""
+        stored = await tables.load(claim)
+        state, head = changes.restore(claim.partition, policy, stored)
+        if head is not None and head.policy != changes.policy_digest(policy):
+            raise ValueError(
+                "the stored tables were computed with another gap, grace or survey tolerance: "
+                "use another namespace, or go back to the old settings"
+            )
+        partition = cls(tables, claim, state, head)
+        partition.outbox.extend((entry, changes.decode_outputs(data)) for entry, data in stored.outbox)
+        return partition
+
+    @property
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """The last applied record of each topic, as far as there is one."""
+        return self.state.fingerprints
+
+    def begin(self, topic: str, offset: int) -> None:
+        """Nothing of the topic was applied yet, and its log begins at `offset`."""
+        if self.positions[topic] < 0:
+            self.positions[topic] = offset
+            self.state.progress.topics[TOPIC_INDEX[topic]].position = offset
+
+    def replied(self, topic: str, log_end: int, wall_ms: int) -> None:
+        """A fetch reply, also an empty one, named the readable end of a topic's log."""
+        self.state.progress.replied(TOPIC_INDEX[topic], log_end, wall_ms)
+
+    def ahead(self) -> set[str]:
+        """Topics to pause, because progress is held far behind them by another topic."""
+        progress = self.state.progress
+        limit_ms = progress.progress_ms + _PAUSE_AHEAD_MS
+        held_by = progress.held_by(self.state.policy)
+        if held_by is None:
+            return set()
+        return {
+            topic
+            for topic, index in TOPIC_INDEX.items()
+            if index != held_by and progress.topics[index].clock_ms > limit_ms
+        }
+
+    def produced(self, through: int) -> None:
+        """The broker has acknowledged every output up to entry `through`."""
+        self._produced = max(self._produced, through)
+        while self.outbox and self.outbox[0][0] <= through:
+            self.outbox.popleft()
+
+    async def process(self, batch: Batch, wall_ms: int | None) -> None:
+        """Apply one batch and commit.
+
+        1. trim what is below the position (a redelivery), refuse what starts above it
+        2. decode every record, the bad ones into values
+        3. read through the long-lived state the batch needs
+        4. fold, in memory
+        5. sweep what time changed
+        6. commit all of it, or nothing
+
+        `wall_ms` None is a replay: nothing is live, and only `tick` writes windows.
+
+        Raises SkippedAhead (nothing changed: seek and go on), StoreUnreachable (call `resume` until the
+        store answers), Fenced, WentBack, TooManyDeadLetters, StoreMisconfigured (drop the partition).
+        """
+        position = self.positions[batch.topic]
+        if position >= 0:
+            if batch.start > position:
+                raise SkippedAhead(position, batch.start)
+            if batch.end <= position:
+                return
+            batch = _trim(batch, position)
+        self.replied(batch.topic, batch.log_end, wall_ms or 0)
+        events = [decode(batch.topic, record.key, record.value) for record in batch.records]
+        admitted = await self._read_through(events)
+        fold(self.state, batch, events)
+        _drop_unused(self.state, admitted)
+        self.positions[batch.topic] = batch.end
+        self._move_time(wall_ms, None)
+        if self.state.refused_in_a_row > DEAD_LETTERS_IN_A_ROW:
+            raise TooManyDeadLetters(f"{self.state.refused_in_a_row} records in a row were refused")
+        await self._commit(wall_ms)
+
+    async def tick(self, wall_ms: int | None, shared_live_ms: int | None) -> None:
+        """Timed work: sessions end, windows slide. Commits when something changed, and once a second.
+
+        Raises like `process`.
+        """
+        if wall_ms is not None:
+            self.state.progress.expire_replies(wall_ms, self.state.policy.unknown_after_ms)
+        self.state.progress.move(self.state.policy)
+        self._move_time(wall_ms, shared_live_ms)
+        await self._commit(wall_ms, timed=True)
+
+    async def resume(self) -> None:
+        """Send a commit again that got no answer: the same bytes. Raises like `process`."""
+        if self._unanswered is not None:
+            await self._send(self._unanswered)
+
+    def _move_time(self, wall_ms: int | None, shared_live_ms: int | None) -> None:
+        self.state.progress.shine(wall_ms, shared_live_ms)
+        sweep(self.state, wall_ms)
+
+    async def _read_through(self, events: Sequence[Event | BadRecord]) -> list[tuple[str, str]]:
+        """Load what is not in memory; returns the visitors admitted for it."""
+        strangers: dict[str, tuple[str, str]] = {}
+        histories: dict[str, None] = {}
+        sites = self.state.sites
+        for event in events:
+            if isinstance(event, BadRecord) or event.consent == "denied":
+                continue
+            site = sites.get(event.site_id)
+            if site is None or event.visitor_id not in site.visitors:
+                field = visitor_field(event.site_id, event.visitor_id)
+                strangers[field] = (event.site_id, event.visitor_id)
+            if isinstance(event, SurveyAnswer):
+                histories[answers_field(event)] = None
+        for table, fields in ((Table.SEEN, list(strangers)), (Table.ANSWERS, list(histories))):
+            if not fields:
+                continue
+            values = await self._tables.read(self.number, table, fields)
+            for field, value in zip(fields, values, strict=True):
+                if table is Table.SEEN:
+                    changes.admit_seen(self.state, *strangers[field], value)
+                else:
+                    changes.admit_history(self.state, field, value)
+        return list(strangers.values())
+
+    async def _commit(self, wall_ms: int | None, *, timed: bool = False) -> None:
+        commit_id = uuid.uuid4().hex
+        changed = changes.take_changes(self.state, commit_id, self._waiting_windows)
+        now_ms = wall_ms or 0
+        if timed if wall_ms is None else now_ms - self._windows_at_ms >= _WINDOWS_EVERY_MS:
+            changed.puts[Table.WINDOWS] = changes.take_windows(self.state, self._waiting_windows)
+            self._window_end_ms = self.state.window_end_ms
+            self._windows_at_ms = now_ms
+        outputs, self.state.outputs = self.state.outputs, []
+        idle = changed.empty and not outputs and self._produced == self._last_produced
+        if timed and idle and self.head and now_ms - self.head.written_at_ms < _HEARTBEAT_MS:
+            return
+        entry = self._outbox_next
+        if outputs:
+            self._outbox_next += 1
+        self._new_outputs = outputs
+        self._next_head = self._make_head(now_ms)
+        await self._send(
+            Commit(
+                partition=self.number,
+                owner=self.claim.owner,
+                previous_id=self._last_id,
+                id=commit_id,
+                head=changes.encode_head(self._next_head),
+                puts={table: fields for table, fields in changed.puts.items() if fields},
+                drops={table: fields for table, fields in changed.drops.items() if fields},
+                outbox={entry: changes.encode_outputs(outputs)} if outputs else {},
+                produced_through=self._produced,
+            )
+        )
+
+    @property
+    def _last_produced(self) -> int:
+        return self.head.produced_through if self.head else 0
+
+    def _make_head(self, wall_ms: int) -> PartitionHead:
+        progress, policy = self.state.progress, self.state.policy
+        held_by = progress.held_by(policy)
+        return PartitionHead(
+            progress=progress,
+            accounting=self.state.accounting,
+            fingerprints=self.state.fingerprints,
+            outbox_next=self._outbox_next,
+            produced_through=self._produced,
+            written_at_ms=wall_ms,
+            window_end_ms=self._window_end_ms,
+            windows_current=not self._waiting_windows,
+            behind=progress.any_behind(),
+            held_by=None if held_by is None else INPUT_TOPICS[held_by],
+            policy=changes.policy_digest(policy),
+        )
+
+    async def _send(self, commit: Commit) -> None:
+        self._unanswered = commit
+        answer = await self._tables.commit(commit)
+        if answer is CommitAnswer.NEWER_OWNER:
+            raise Fenced(f"partition {self.number} has a newer owner")
+        if answer is CommitAnswer.WENT_BACK:
+            raise WentBack(f"partition {self.number}: the store does not hold our last commit any more")
+        self._unanswered = None
+        self._last_id = commit.id
+        self.head = self._next_head
+        for entry in commit.outbox:
+            self.outbox.append((entry, self._new_outputs))
+
+
+def _trim(batch: Batch, position: int) -> Batch:
+    """The part of a batch at or above `position`."""
+    if batch.start == position:
+        return batch
+    records = [record for record in batch.records if record.offset >= position]
+    return Batch(batch.topic, batch.partition, records, position, batch.end, batch.log_end)
+
+
+def _drop_unused(state: PartitionState, admitted: list[tuple[str, str]]) -> None:
+    """Visitors of whom nothing counted leave memory again."""
+    for site_id, visitor_id in admitted:
+        visitors = state.site(site_id).visitors
+        visitor = visitors[visitor_id]
+        if not (visitor.sessions or visitor.marks or visitor.exposures):
+            del visitors[visitor_id]

@@ -1,0 +1,157 @@
+"""The live state of one partition in memory, and what of it the next commit must write."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
+from stream.core.ctr import Exposure
+from stream.core.deadlines import Deadlines
+from stream.core.dedupe import Dedupe
+from stream.core.event_time import NEVER_MS, Progress, TopicProgress
+from stream.core.policy import MINUTE_MS, Policy
+from stream.core.sessions import Session, Visitor
+from stream.core.settled import Settled
+from stream.core.surveys import History
+from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
+from stream.pipeline.batch import Output
+
+ALL = "all"
+OTHER = "(other)"
+TOPIC_INDEX = {topic: index for index, topic in enumerate(INPUT_TOPICS)}
+
+
+class Accounting(msgspec.Struct):
+    """Every record read is counted in exactly one of the others: read = the sum of the rest."""
+
+    read: int = 0
+    counted: int = 0
+    duplicates: int = 0
+    conflicts: int = 0  # a repeat with other content; the first content counts
+    late_own_topic: int = 0
+    late_other_topic: int = 0
+    refused: int = 0
+    no_consent: int = 0
+
+    @property
+    def late(self) -> int:
+        return self.late_own_topic + self.late_other_topic
+
+    def balances(self) -> bool:
+        parts = self.counted + self.duplicates + self.conflicts + self.late + self.refused + self.no_consent
+        return self.read == parts
+
+
+class Fingerprint(msgspec.Struct, array_like=True, frozen=True):
+    """The last applied record of a topic: a recreated topic shows another one at the same offset."""
+
+    offset: int
+    timestamp: int
+    crc32: int  # of key and value
+
+
+class PartitionHead(msgspec.Struct):
+    """The small part of the state that every commit writes whole."""
+
+    progress: Progress
+    accounting: Accounting
+    fingerprints: dict[str, Fingerprint]
+    outbox_next: int
+    produced_through: int
+    written_at_ms: int
+    window_end_ms: int  # where the windows written for the publisher end
+    windows_current: bool  # those windows hold everything applied
+    behind: bool
+    held_by: str | None
+    policy: str  # digest of the rules; other rules over the same state would contradict it
+
+
+class Site:
+    """Visitors and counts of one site in one partition."""
+
+    def __init__(self, site_id: str) -> None:
+        self.site_id = site_id
+        self.visitors: dict[str, Visitor] = {}
+        self.everyone = SegmentTally()
+        self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
+        self._admitted: dict[str, int] = {}  # dimension -> number of values
+
+    def segment(self, dimension: str, value: str, cap: int) -> SegmentTally:
+        """The tally of one dimension value; beyond `cap` values all new ones share `(other)`."""
+        name = f"{dimension}={value}"
+        tally = self.segments.get(name)
+        if tally is not None:
+            return tally
+        if self._admitted.get(dimension, 0) >= cap and value != OTHER:
+            return self.segment(dimension, OTHER, cap)
+        return self.admit(name)
+
+    def admit(self, name: str) -> SegmentTally:
+        """Open the tally of a segment by its full name."""
+        dimension = name.partition("=")[0]
+        self._admitted[dimension] = self._admitted.get(dimension, 0) + 1
+        tally = self.segments[name] = SegmentTally()
+        return tally
+
+
+class PartitionState:
+    """What is true of one partition. Changed by `fold` and `sweep`, written by `Commit`s."""
+
+    def __init__(self, number: int, policy: Policy) -> None:
+        self.number = number
+        self.policy = policy
+        self.progress = Progress([TopicProgress() for _ in INPUT_TOPICS], TOPIC_INDEX[SURVEY_ANSWERS])
+        self.accounting = Accounting()
+        self.fingerprints: dict[str, Fingerprint] = {}
+        self.sites: dict[str, Site] = {}
+        self.dedupe = Dedupe()
+        self.histories: dict[str, History] = {}  # read through: only those of the current batch
+        self.settled = None if policy.settled_ms is None else Settled(policy.settled_ms)
+        self.ending: Deadlines[tuple[Visitor, Session]] = Deadlines()  # against the live clock
+        self.closing: Deadlines[Visitor] = Deadlines()  # against progress
+        # Changes since the last commit
+        self.touched: dict[int, Visitor] = {}
+        self.parted: dict[int, Visitor] = {}  # finalised: leave the hot table
+        self.touched_histories: dict[str, History] = {}
+        self.renamed: list[tuple[Visitor, Session]] = []  # published under an id that may be wrong now
+        self.unpublished: dict[int, tuple[Visitor, Session]] = {}  # ended while reading history
+        self.outputs: list[Output] = []
+        self.refused_in_a_row = 0
+        self.frozen_end_ms: int | None = None  # windows end here whatever the clocks say
+
+    def site(self, site_id: str) -> Site:
+        site = self.sites.get(site_id)
+        if site is None:
+            site = self.sites[site_id] = Site(site_id)
+        return site
+
+    def touch(self, visitor: Visitor) -> None:
+        self.touched[id(visitor)] = visitor
+
+    @property
+    def window_end_ms(self) -> int:
+        if self.frozen_end_ms is not None:
+            return self.frozen_end_ms
+        return self.progress.window_end_ms(self.policy.grid_ms)
+
+    def horizons(self) -> tuple[int, int]:
+        """The first ten-second bucket and the first minute that some window still needs."""
+        end_ms = self.window_end_ms
+        if end_ms <= NEVER_MS:
+            return NEVER_MS, NEVER_MS
+        return (end_ms - TENS_KEPT_MS) // TEN_SECONDS_MS, (end_ms - MINUTES_KEPT_MS) // MINUTE_MS
+
+
+def visitor_field(site_id: str, visitor_id: str) -> str:
+    """Field of a visitor in the tables: unambiguous for any characters in either part."""
+    return f"{len(site_id)}|{site_id}{visitor_id}"
+
+
+def history_field(site_id: str, survey_id: str, kind: str, respondent: str) -> str:
+    """Field of a respondent's answers to one survey."""
+    return f"{len(site_id)}|{len(survey_id)}|{kind}|{site_id}{survey_id}{respondent}"
+
+
+def exposure_deadline_ms(exposure: Exposure, policy: Policy) -> int:
+    """Progress from which no accepted event can reach the exposure: it may be forgotten."""
+    return exposure.last_ms + policy.attribution_ms + policy.lateness_ms + 1

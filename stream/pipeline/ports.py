@@ -1,0 +1,161 @@
+"""What the pipeline needs from the world: live tables per partition, and a place for snapshots.
+
+Two implementations stand side by side, `tables/memory.py` and `tables/redis.py`, and one contract suite
+(`tests/contracts`) runs over both. Values are opaque bytes here: only `pipeline` knows what is inside.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Table(enum.StrEnum):
+    """The tables of one partition. A table maps a field (text) to a value (bytes)."""
+
+    VISITORS = "visitors"  # hot: visitors with a session that is not final, with all they need
+    DEDUPE = "dedupe"  # hot: chunks of event ids by ten minutes of event time
+    BUCKETS = "buckets"  # hot: counts per site and ten seconds or one minute of event time
+    TOTALS = "totals"  # hot: counts per site since the namespace began
+    SEEN = "seen"  # read through: when each visitor was last seen, once the sessions are final
+    ANSWERS = "answers"  # read through: the survey answers of each respondent
+    WINDOWS = "windows"  # written for the publisher: sums per site and window
+
+
+HOT_TABLES = (Table.VISITORS, Table.DEDUPE, Table.BUCKETS, Table.TOTALS)
+
+
+class Owner(msgspec.Struct, frozen=True, order=True):
+    """Who may write a partition. Compared for equality; `epoch` only orders claims."""
+
+    epoch: int
+    nonce: str  # random, one per process
+    assignment: int  # counts the assignments of this process
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.nonce}:{self.assignment}"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A partition claimed: the owner written, and the id of the last commit ('' before the first)."""
+
+    partition: int
+    owner: Owner
+    commit_id: str
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a claim loads: the head (None before the first commit), hot tables, outbox in id order."""
+
+    head: bytes | None
+    tables: Mapping[Table, Mapping[str, bytes]]
+    outbox: Sequence[tuple[int, bytes]]
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One atomic change of a partition, all values absolute. Frozen: a retry sends the same."""
+
+    partition: int
+    owner: Owner
+    previous_id: str  # id of the commit this one follows
+    id: str  # random, unique
+    head: bytes
+    puts: Mapping[Table, Mapping[str, bytes]] = {}
+    drops: Mapping[Table, Sequence[str]] = {}
+    outbox: Mapping[int, bytes] = {}  # new entries
+    produced_through: int = 0  # entries with an id up to this one are removed
+
+
+class CommitAnswer(enum.Enum):
+    STORED = "stored"  # written now, or already written by a try whose reply was lost
+    NEWER_OWNER = "newer_owner"  # somebody else claimed: stop using the state
+    WENT_BACK = "went_back"  # owner missing or older, or another previous commit: drop, claim, load, seek
+
+
+class ClaimRefused(Exception):
+    """The store already holds a newer claim of this partition than the heartbeat allows us to take."""
+
+
+class StateTorn(Exception):
+    """Owner or commit id changed while the state was loaded: claim and load again."""
+
+
+class StoreUnreachable(Exception):
+    """The store does not answer, or refuses for a passing reason (loading, busy, out of memory)."""
+
+
+class StoreMisconfigured(Exception):
+    """The store answers in a way that no retry mends (no permission, wrong type, wrong settings)."""
+
+
+class PartitionTables(Protocol):
+    """Live tables, one set per partition."""
+
+    async def claim(self, partition: int, nonce: str, assignment: int, last_epoch: int) -> Claim:
+        """Take the partition: epoch = max(stored, last_epoch) + 1. Raises StoreUnreachable."""
+
+    async def load(self, claim: Claim) -> Stored:
+        """Read head, hot tables and outbox. Raises StateTorn when the claim or commit changed meanwhile."""
+
+    async def read(self, partition: int, table: Table, fields: Sequence[str]) -> list[bytes | None]:
+        """Values of a read-through table, in the order of `fields`, None where there is none."""
+
+    async def commit(self, commit: Commit) -> CommitAnswer:
+        """Write all of it or nothing. The same commit again is answered STORED.
+
+        Raises StoreUnreachable when no answer came: send the *same* commit again.
+        Raises StoreMisconfigured when a retry cannot help.
+        """
+
+    async def holder(self, partition: int) -> tuple[str, str]:
+        """(owner as text, last commit id) as stored, '' where missing: how an idle owner finds a rollback."""
+
+    async def wait_durable(self) -> None:
+        """Return when every commit answered STORED so far is on disk, as far as the store can tell."""
+
+    async def close(self) -> None: ...
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """What one partition contributes to a snapshot: its head and its WINDOWS table."""
+
+    partition: int
+    head: bytes | None
+    windows: Mapping[str, bytes]
+
+
+class Token(msgspec.Struct, frozen=True):
+    """Leave to publish: the newest holder wins, older ones are refused."""
+
+    epoch: int
+    sequence: int
+
+
+class SnapshotBoard(Protocol):
+    """The published snapshot in the store, for readers without Kafka."""
+
+    async def take_token(self, at_least: int) -> Token:
+        """New publisher: sequence = max(stored, at_least)."""
+
+    async def read_partials(self, partitions: int) -> list[Partial]: ...
+
+    async def read_header(self) -> bytes | None: ...
+
+    async def read_records(self) -> dict[str, bytes]:
+        """Key -> snapshot record (JSON)."""
+
+    async def write(
+        self, token: Token, sequence: int, header: bytes, changed: Mapping[str, bytes], gone: Sequence[str]
+    ) -> bool:
+        """Write changed records, remove gone ones and announce `sequence`; False when the token is old."""
+
+    async def write_clock(self, live_ms: int) -> None:
+        """Announce the shown time that all caught-up partitions share."""
+
+    async def read_clock(self) -> int | None: ...
+
+    def announcements(self) -> AsyncIterator[int]:
+        """Sequences as they are published (a wake-up; a reader polls each second in case)."""

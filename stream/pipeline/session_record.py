@@ -1,0 +1,131 @@
+"""A session's state as the record of the sessions topic."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from schemas.headers import SESSION_SCHEMA, session_identity
+from schemas.keys import session_key
+from schemas.times import rfc3339
+from schemas.topics import SESSIONS
+from stream.core.event_time import NEVER_MS
+from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, session_id
+from stream.pipeline.batch import Output
+
+
+class Source(msgspec.Struct):
+    partition: int
+    progress: str | None
+
+
+class SessionRecord(msgspec.Struct):
+    """schemas/sessions.py says what each field means; a test holds both equal."""
+
+    site_id: str
+    visitor_id: str
+    customer_id: str | None
+    session_id: str
+    state: str
+    ended_because: str | None
+    revision: int
+    supersedes: tuple[str, ...]
+    change: str | None
+    started_at: str
+    last_event_at: str
+    duration_ms: int
+    engaged_ms: int
+    page_views: int
+    clicks: int
+    form_submissions: int
+    impressions: int
+    goals: tuple[str, ...]
+    is_bounce: bool
+    is_active: bool
+    is_engaged: bool
+    visit_number: int | None
+    entry_page: str | None
+    exit_page: str | None
+    referrer_host: str | None
+    channel: str | None
+    campaign: str | None
+    device: str | None
+    country: str | None
+    plan: str | None
+    overlong: bool
+    profile: str
+    source: Source
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def session_record(
+    visitor: Visitor, session: Session, *, state: str, partition: int, progress_ms: int
+) -> SessionRecord:
+    """The record of `session` as it stands; `revision` at least 1, as if it were published now."""
+    active = session.clicks > 0 or session.form_submissions > 0 or has_mark(visitor, session)
+    return SessionRecord(
+        site_id=visitor.site_id,
+        visitor_id=visitor.visitor_id,
+        customer_id=session.customer_id,
+        session_id=session_id(visitor.site_id, visitor.visitor_id, session),
+        state=state,
+        ended_because=None if state == "open" else "inactivity",
+        revision=max(1, session.revision),
+        supersedes=session.superseded,
+        change=session.change,
+        started_at=rfc3339(session.first_ms),
+        last_event_at=rfc3339(session.last_ms),
+        duration_ms=session.last_ms - session.first_ms,
+        engaged_ms=session.engaged_ms,
+        page_views=session.page_views,
+        clicks=session.clicks,
+        form_submissions=session.form_submissions,
+        impressions=session.impressions,
+        goals=session.goals,
+        is_bounce=is_bounce(session),
+        is_active=active,
+        is_engaged=is_engaged(session),
+        visit_number=None,
+        entry_page=session.entry_page,
+        exit_page=session.exit_page,
+        referrer_host=referrer_host(session.referrer),
+        channel=session.channel,
+        campaign=session.campaign,
+        device=session.device,
+        country=session.country,
+        plan=session.plan,
+        overlong=session.overlong,
+        profile="latido",
+        source=Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),
+    )
+
+
+def referrer_host(referrer: str | None) -> str | None:
+    """The host a visit came from; nothing of the path or query, which may hold personal data."""
+    if not referrer:
+        return None
+    try:
+        return urlsplit(referrer).hostname
+    except ValueError:
+        return None
+
+
+def session_output(record: SessionRecord) -> Output:
+    """The record for the sessions topic, to the partition it was computed in."""
+    key = session_key(record.site_id, record.visitor_id, record.session_id).encode()
+    return Output(
+        topic=SESSIONS, partition=record.source.partition, key=key, value=_encode(record),
+        id=session_identity(record.session_id, record.revision), schema=SESSION_SCHEMA, time_ms=0,
+    )  # fmt: skip
+
+
+def tombstone(visitor: Visitor, old_id: str, partition: int) -> Output:
+    """Removes a superseded id from the compacted topic."""
+    return Output(
+        topic=SESSIONS, partition=partition, value=None,
+        key=session_key(visitor.site_id, visitor.visitor_id, old_id).encode(),
+        id=f"{old_id}/gone", schema=SESSION_SCHEMA, time_ms=0,
+    )  # fmt: skip

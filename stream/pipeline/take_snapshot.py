@@ -1,0 +1,283 @@
+"""One snapshot: the window sums of all partitions added up, and turned into KPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from schemas.keys import snapshot_key
+from schemas.times import rfc3339
+from schemas.topics import INPUT_TOPICS
+from stream.core import conversion, csat, ctr, engagement, nps
+from stream.core.event_time import NEVER_MS
+from stream.core.kpi import Count, Kpi
+from stream.core.policy import SECOND_MS
+from stream.core.windows import ALL_TIME, ROLLING, Counts, add
+from stream.pipeline.changes import decode_head, parse_window_field
+from stream.pipeline.partition_state import ALL, PartitionHead
+from stream.pipeline.ports import Partial
+
+# An owner writes at least once a second: silent for this long, nobody looks after the partition.
+_SILENT_AFTER_MS = 5 * SECOND_MS
+_WIDTH_BY_NAME = {window.name: window for window in ROLLING}
+_decode_sums = msgspec.msgpack.Decoder(tuple[Counts, Counts]).decode
+
+Sums = tuple[Counts, Counts]  # of the window, of the window before
+
+
+class WindowLimits(msgspec.Struct):
+    name: str
+    kind: str
+    start: str | None
+    end: str
+
+
+class SegmentName(msgspec.Struct):
+    dimension: str
+    value: str | None
+
+
+class Completeness(msgspec.Struct):
+    status: str
+    partitions: int
+    partitions_current: int
+    slowest_progress: str | None
+    lag_records: int
+    late_records: int
+    refused_records: int
+    held_by: str | None = None
+
+
+class SnapshotRecord(msgspec.Struct):
+    """schemas/snapshots.py says what each field means; a test holds both equal."""
+
+    site_id: str
+    window: WindowLimits
+    segment: SegmentName
+    as_of: str
+    published_at: str
+    sequence: int
+    completeness: Completeness
+    profile: str
+    kpis: dict[str, Kpi]
+
+    @property
+    def key(self) -> str:
+        dimension, value = self.segment.dimension, self.segment.value
+        return snapshot_key(self.site_id, self.window.name, ALL if value is None else f"{dimension}={value}")
+
+    @property
+    def window_name(self) -> str:
+        return self.window.name
+
+
+class Snapshot(msgspec.Struct):
+    """Everything published at one tick. `as_of_ms` is None before the first event.
+
+    `coherent`: every partition's sums end at the same instant, so they may be added up exactly.
+    """
+
+    as_of_ms: int | None
+    live_ms: int | None
+    coherent: bool
+    current: bool
+    completeness: Completeness
+    positions: dict[str, dict[int, int]]
+    records: dict[str, SnapshotRecord]
+
+    @property
+    def complete(self) -> bool:
+        return self.completeness.status == "complete"
+
+
+class Header(msgspec.Struct):
+    """The newest tick, also when it changed no record. `current`: everything readable is in."""
+
+    sequence: int
+    as_of: str | None
+    published_at: str
+    current: bool
+    completeness: Completeness
+    positions: dict[str, dict[int, int]]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
+    """Add up what the partitions wrote. `partitions` is how many there should be."""
+    heads = {p.partition: decode_head(p.head) for p in partials if p.head is not None}
+    silent = [n for n, head in heads.items() if wall_ms - head.written_at_ms > _SILENT_AFTER_MS]
+    completeness = completeness_of(heads, partitions, silent)
+    ends = {head.window_end_ms for head in heads.values() if head.window_end_ms > NEVER_MS}
+    snapshot = Snapshot(
+        as_of_ms=min(ends) if ends else None,
+        live_ms=max(ends) if completeness.status == "complete" and ends else None,
+        coherent=len(ends) <= 1,
+        current=completeness.status == "complete" and len(ends) == 1
+        and all(head.windows_current and head.window_end_ms > NEVER_MS for head in heads.values()),
+        completeness=completeness,
+        positions=_positions(heads),
+        records={},
+    )  # fmt: skip
+    if snapshot.as_of_ms is not None:
+        sums = add_up([partial.windows for partial in partials])
+        snapshot.records = make_records(sums, snapshot.as_of_ms, completeness)
+    return snapshot
+
+
+def completeness_of(
+    heads: Mapping[int, PartitionHead], partitions: int, silent: Sequence[int]
+) -> Completeness:
+    """How much of the input the numbers hold. An empty partition hides nothing and slows nobody."""
+    current = [head for n, head in heads.items() if n not in silent and not head.behind]
+    progress = [h.progress.progress_ms for h in heads.values() if h.progress.progress_ms > NEVER_MS]
+    if heads and len(silent) == len(heads):
+        status = "stale"
+    elif len(heads) < partitions or silent:
+        status = "partial"
+    else:
+        status = "complete" if len(current) == partitions else "catching_up"
+    holding = [h for h in heads.values() if h.held_by is not None]
+    slowest = min(holding, key=lambda h: h.progress.progress_ms) if holding else None
+    return Completeness(
+        status=status,
+        partitions=partitions,
+        partitions_current=len(current),
+        slowest_progress=rfc3339(min(progress)) if progress else None,
+        lag_records=sum(head.progress.lag_records() for head in heads.values()),
+        late_records=sum(head.accounting.late for head in heads.values()),
+        refused_records=sum(head.accounting.refused for head in heads.values()),
+        held_by=slowest.held_by if slowest else None,
+    )
+
+
+def _positions(heads: Mapping[int, PartitionHead]) -> dict[str, dict[int, int]]:
+    return {
+        topic: {n: max(0, head.progress.topics[index].position) for n, head in heads.items()}
+        for index, topic in enumerate(INPUT_TOPICS)
+    }
+
+
+def add_up(tables: Sequence[Mapping[str, bytes]]) -> dict[tuple[str, str, str], Sums]:
+    """(window, site, segment) -> the sums over all partitions."""
+    total: dict[tuple[str, str, str], Sums] = {}
+    for table in tables:
+        for field, value in table.items():
+            now, before = _decode_sums(value)
+            sums = total.setdefault(parse_window_field(field), ({}, {}))
+            add(sums[0], now)
+            add(sums[1], before)
+    return total
+
+
+def make_records(
+    sums: Mapping[tuple[str, str, str], Sums], as_of_ms: int, completeness: Completeness
+) -> dict[str, SnapshotRecord]:
+    """A record for every (site, window, segment) that has counts; the whole site always has one."""
+    records: dict[str, SnapshotRecord] = {}
+    nothing: Sums = ({}, {})
+    for (window, site_id, segment), (now, before) in sums.items():
+        if not now and not before and segment != ALL:
+            continue
+        everyone = sums.get((window, site_id, ALL), nothing)
+        kpis = kpis_of(window, segment, now, everyone[0])
+        if window != ALL_TIME:
+            set_previous(kpis, kpis_of(window, segment, before, everyone[1]))
+        dimension, _, value = segment.partition("=")
+        record = SnapshotRecord(
+            site_id=site_id,
+            window=_limits(window, as_of_ms),
+            segment=SegmentName(dimension, None if segment == ALL else value),
+            as_of=rfc3339(as_of_ms),
+            published_at=rfc3339(as_of_ms),
+            sequence=0,
+            completeness=completeness,
+            profile="latido",
+            kpis=kpis,
+        )
+        records[record.key] = record
+    return records
+
+
+def kpis_of(window: str, segment: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
+    """The KPIs that apply to a segment; `everyone` are the whole site's counts in the same window."""
+    dimension = segment.partition("=")[0]
+    if dimension == ALL:
+        kpis = engagement.results(counts)
+        if window == "5m":  # "now" means the last five minutes
+            kpis = {"active_visitors": Count(counts.get(engagement.VISITORS, 0)), **kpis}
+        return {**kpis, **_element_kpis(counts), **nps.results(counts), **csat.results(counts)}
+    if dimension == "element":
+        return _element_kpis(counts)
+    if dimension == "position":
+        kpis = _element_kpis(counts)
+        del kpis["unique_ctr"]  # a pair may be seen at several positions
+        return kpis
+    if dimension == "survey":
+        return {**nps.results(counts), **csat.results(counts)}
+    return conversion.results(counts, everyone)
+
+
+def _element_kpis(counts: Counts) -> dict[str, Kpi]:
+    return {
+        "impressions": Count(counts.get(ctr.IMPRESSIONS, 0)),
+        "clicks": Count(counts.get(ctr.CLICKS, 0)),
+        **ctr.results(counts),
+    }
+
+
+# Counted in the bucket in which each visitor was *last* seen: of an earlier window only those are known
+# who did not come back since, so the window before has no exact value.
+_WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
+
+
+def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
+    """Put the values of the window before beside those of this one."""
+    for name, kpi in kpis.items():
+        if name in _WITHOUT_PREVIOUS:
+            continue
+        other = before[name]
+        if isinstance(kpi, Count):
+            kpi.previous = other.value if isinstance(other, Count) else None
+        else:
+            kpi.previous = other.value
+
+
+def _limits(window: str, as_of_ms: int) -> WindowLimits:
+    if window == ALL_TIME:
+        return WindowLimits(window, "all", None, rfc3339(as_of_ms))
+    shape = _WIDTH_BY_NAME[window]
+    start_ms = shape.first_bucket(as_of_ms) * shape.bucket_ms
+    return WindowLimits(window, "rolling", rfc3339(start_ms), rfc3339(as_of_ms))
+
+
+def same_figures(a: SnapshotRecord, b: SnapshotRecord) -> bool:
+    """Whether two records of one key say the same, apart from when."""
+    return a.kpis == b.kpis and a.completeness.status == b.completeness.status
+
+
+def encode_record(record: SnapshotRecord, sequence: int, published_at_ms: int) -> bytes:
+    """The record as JSON, stamped with this publication."""
+    record.sequence, record.published_at = sequence, rfc3339(published_at_ms)
+    return _encode(record)
+
+
+def encode_header(snapshot: Snapshot, sequence: int, published_at_ms: int) -> bytes:
+    """The tick as JSON, for readers without Kafka."""
+    return _encode(
+        Header(
+            sequence=sequence,
+            as_of=None if snapshot.as_of_ms is None else rfc3339(snapshot.as_of_ms),
+            published_at=rfc3339(published_at_ms),
+            current=snapshot.current,
+            completeness=snapshot.completeness,
+            positions=snapshot.positions,
+        )
+    )
+
+
+def decode_header(data: bytes) -> Header:
+    """Raises msgspec.ValidationError on anything that `encode_header` did not write."""
+    return msgspec.json.decode(data, type=Header)

@@ -1,0 +1,243 @@
+"""`latido replay`: recorded events through the same pipeline on tables in memory, without broker or Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Literal, TextIO
+
+import msgspec
+
+from schemas.topics import INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS, TOPIC_OF_TYPE
+from stream.core.event_time import NEVER_MS
+from stream.core.events import EPOCH
+from stream.core.policy import Policy
+from stream.core.sessions import Phase
+from stream.pipeline.batch import Batch, Output
+from stream.pipeline.dead_letters import listed
+from stream.pipeline.partition import Partition
+from stream.pipeline.ports import Partial
+from stream.pipeline.session_record import session_record
+from stream.pipeline.take_snapshot import encode_record, take_snapshot
+from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
+
+_BATCH_RECORDS = 2000
+_GZIP_MAGIC = b"\x1f\x8b"
+
+What = Literal["sessions", "snapshot", "accounting", "dead-letters"]
+
+
+class _Routing(msgspec.Struct):
+    """What of an event says where it goes; the decoder proper judges it later."""
+
+    type: str
+    visitor_id: str | None = None
+    received_at: datetime | None = None
+
+
+class ReplayRecord(msgspec.Struct, frozen=True):
+    """A line as a Kafka record: its offset counts the records of its topic."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+_decode_routing = msgspec.json.Decoder(_Routing).decode
+
+
+def replay(files: Sequence[str], *, what: What, policy: Policy, until_final: bool, out: TextIO) -> int:
+    """Replay `files` ('-' is standard input) as one arrival order and print JSON lines to `out`.
+
+    Raises OSError when a file cannot be read.
+    """
+    with ExitStack() as stack:
+        sources = [stack.enter_context(_open(name)) for name in files]
+        for line in asyncio.run(run(sources, what=what, policy=policy, until_final=until_final)):
+            out.write(line + "\n")
+    return 0
+
+
+async def run(sources: Sequence[IO[bytes]], *, what: What, policy: Policy, until_final: bool) -> list[str]:
+    """The lines to print for seekable `sources`."""
+    policy = msgspec.structs.replace(policy, grid_ms=1)
+    store = MemoryStore()
+    tables = MemoryTables(store)
+    partition = await Partition.open(tables, await tables.claim(0, "replay", 1, 0), policy)
+    ends = _count_records(sources)
+    for topic in INPUT_TOPICS:
+        partition.begin(topic, 0)
+        partition.replied(topic, ends[topic], 0)
+    outputs = _Outputs(partition, what)
+    for batch in _batches(sources, ends):
+        await partition.process(batch, None)
+        outputs.collect()
+    if until_final:
+        _let_time_run_out(partition)
+    await partition.tick(None, None)
+    outputs.collect()
+    if what == "sessions":
+        return outputs.kept + _unfinished_sessions(partition)
+    if what == "dead-letters":
+        return outputs.kept
+    if what == "accounting":
+        return [_accounting(partition)]
+    return _snapshot(partition, await _windows(store))
+
+
+class _Outputs:
+    """Keeps what is to be printed of the outputs, and acknowledges all of them."""
+
+    def __init__(self, partition: Partition, what: What) -> None:
+        self._partition = partition
+        keep: dict[str, Callable[[Output], str | None]] = {
+            "sessions": _final_session,
+            "dead-letters": _listed,
+        }
+        self._keep = keep.get(what)
+        self.kept: list[str] = []
+
+    def collect(self) -> None:
+        while self._partition.outbox:
+            entry, outputs = self._partition.outbox[0]
+            if self._keep is not None:
+                self.kept += [line for output in outputs if (line := self._keep(output)) is not None]
+            self._partition.produced(entry)
+
+
+def _final_session(output: Output) -> str | None:
+    if output.topic != SESSIONS or output.value is None or b'"state":"final"' not in output.value:
+        return None
+    return output.value.decode()
+
+
+def _listed(output: Output) -> str | None:
+    return listed(output).model_dump_json() if output.topic != SESSIONS else None
+
+
+def _let_time_run_out(partition: Partition) -> None:
+    """Every session ends final; windows keep ending at the highest event time read."""
+    state = partition.state
+    highest_ms = state.progress.highest_clock_ms()
+    if highest_ms > NEVER_MS:
+        state.frozen_end_ms = highest_ms
+        state.progress.progress_ms = highest_ms + state.policy.finality_ms + 1
+
+
+def _unfinished_sessions(partition: Partition) -> list[str]:
+    state, lines = partition.state, []
+    for site_id in sorted(state.sites):
+        visitors = state.sites[site_id].visitors
+        for visitor_id in sorted(visitors):
+            for session in visitors[visitor_id].sessions:
+                record = session_record(
+                    visitors[visitor_id],
+                    session,
+                    state="open" if session.phase == Phase.OPEN else "ended",
+                    partition=0,
+                    progress_ms=state.progress.progress_ms,
+                )
+                lines.append(msgspec.json.encode(record).decode())
+    return lines
+
+
+def _accounting(partition: Partition) -> str:
+    counts = partition.state.accounting
+    names = ("read", "counted", "duplicates", "conflicts", "late", "refused", "no_consent")
+    return msgspec.json.encode({name: getattr(counts, name) for name in names}).decode()
+
+
+async def _windows(store: MemoryStore) -> Partial:
+    return (await MemoryBoard(store).read_partials(1))[0]
+
+
+def _snapshot(partition: Partition, partial: Partial) -> list[str]:
+    head = partition.head
+    if head is None:
+        return []
+    snapshot = take_snapshot([partial], 1, head.written_at_ms)
+    as_of_ms = snapshot.as_of_ms or 0
+    return [encode_record(record, 1, as_of_ms).decode() for _, record in sorted(snapshot.records.items())]
+
+
+def _open(name: str) -> IO[bytes]:
+    """The file's bytes, decompressed and seekable: it is read twice."""
+    if name != "-":
+        plain = Path(name).open("rb")  # noqa: SIM115  (closed by the caller's stack)
+        if plain.read(2) == _GZIP_MAGIC:
+            plain.close()
+            return gzip.open(name, "rb")  # type: ignore[return-value]
+        plain.seek(0)
+        return plain
+    spool = tempfile.TemporaryFile()  # noqa: SIM115  (closed by the caller's stack)
+    shutil.copyfileobj(sys.stdin.buffer, spool)
+    spool.seek(0)
+    zipped = spool.read(2) == _GZIP_MAGIC
+    spool.seek(0)
+    return gzip.open(spool, "rb") if zipped else spool  # type: ignore[return-value]
+
+
+def _lines(sources: Sequence[IO[bytes]]) -> Iterator[bytes]:
+    """The lines of all sources; blank ones are no records."""
+    for source in sources:
+        source.seek(0)
+        for line in source:
+            if stripped := line.strip():
+                yield stripped
+
+
+def _route(line: bytes) -> tuple[str, bytes | None, datetime | None]:
+    """(topic, key, received at) of a line. What cannot be read is judged as a page view, and refused."""
+    try:
+        routing = _decode_routing(line)
+        key = None if routing.visitor_id is None else routing.visitor_id.encode()
+        return TOPIC_OF_TYPE.get(routing.type, PAGE_VIEWS), key, routing.received_at
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _topic_of_broken(line), None, None
+
+
+def _topic_of_broken(line: bytes) -> str:
+    """A survey answer that is broken still belongs to its own topic, whose clock the others do not share."""
+    return SURVEY_ANSWERS if b'"survey_answer"' in line else PAGE_VIEWS
+
+
+def _count_records(sources: Sequence[IO[bytes]]) -> dict[str, int]:
+    """Records per topic: a topic is behind until its last record is read, and an empty one never is."""
+    ends = dict.fromkeys(INPUT_TOPICS, 0)
+    for line in _lines(sources):
+        ends[_route(line)[0]] += 1
+    return ends
+
+
+def _batches(sources: Sequence[IO[bytes]], ends: dict[str, int]) -> Iterator[Batch]:
+    """Neighbouring lines of one topic as one batch."""
+    now_ms = time.time_ns() // 1_000_000  # when the file is read: an event of 2099 is refused
+    offsets = dict.fromkeys(INPUT_TOPICS, 0)
+    topic, records = PAGE_VIEWS, list[ReplayRecord]()
+    for line in _lines(sources):
+        its_topic, key, received_at = _route(line)
+        if records and (its_topic != topic or len(records) >= _BATCH_RECORDS):
+            yield _batch(topic, records, ends)
+            records = []
+        topic = its_topic
+        aware = received_at is not None and received_at.tzinfo is not None
+        arrived_ms = int((received_at - EPOCH).total_seconds() * 1000) if received_at and aware else now_ms
+        records.append(ReplayRecord(offsets[topic], arrived_ms, key, line))
+        offsets[topic] += 1
+    if records:
+        yield _batch(topic, records, ends)
+
+
+def _batch(topic: str, records: list[ReplayRecord], ends: dict[str, int]) -> Batch:
+    start = records[0].offset
+    return Batch(topic, 0, records, start, start + len(records), ends[topic])

@@ -1,0 +1,195 @@
+"""Live tables and the snapshot board in memory: for `replay`, and for tests of everything above the port.
+
+A `MemoryStore` is the server; any number of `MemoryTables` and `MemoryBoard` are its clients, as several
+processes would be. `snapshot` and `restore` take the store back in time, `flush` empties it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import NamedTuple
+
+from stream.pipeline.ports import (
+    HOT_TABLES,
+    Claim,
+    Commit,
+    CommitAnswer,
+    Owner,
+    Partial,
+    StateTorn,
+    Stored,
+    Table,
+    Token,
+)
+from stream.tables.fence import NOBODY, Held, judge
+
+# A reader that is slower than this many announcements only needs the newest: older ones fall out.
+ANNOUNCEMENTS_KEPT = 1000
+
+
+class _Partition:
+    __slots__ = ("head", "held", "outbox", "tables")
+
+    def __init__(self) -> None:
+        self.held = NOBODY
+        self.head: bytes | None = None
+        self.tables: dict[Table, dict[str, bytes]] = {table: {} for table in Table}
+        self.outbox: dict[int, bytes] = {}
+
+
+class _Board:
+    __slots__ = ("clock_ms", "epoch", "header", "records", "sequence")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.sequence = 0
+        self.header: bytes | None = None
+        self.records: dict[str, bytes] = {}
+        self.clock_ms: int | None = None
+
+
+class MemorySnapshot(NamedTuple):
+    """All of a store at one moment."""
+
+    partitions: dict[int, _Partition]
+    board: _Board
+
+
+class MemoryStore:
+    """What the clients share. Nothing in it awaits, so every operation is atomic."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[int, _Partition] = {}
+        self.board = _Board()
+        self.listeners: set[asyncio.Queue[int]] = set()
+
+    def partition(self, partition: int) -> _Partition:
+        return self.partitions.setdefault(partition, _Partition())
+
+    def snapshot(self) -> MemorySnapshot:
+        """A copy of everything stored, for `restore`."""
+        return MemorySnapshot(copy.deepcopy(self.partitions), copy.deepcopy(self.board))
+
+    def restore(self, snapshot: MemorySnapshot) -> None:
+        """Back to the snapshot, which stays usable; listeners stay."""
+        self.partitions, self.board = copy.deepcopy(snapshot.partitions), copy.deepcopy(snapshot.board)
+
+    def flush(self) -> None:
+        self.partitions, self.board = {}, _Board()
+
+
+class MemoryTables:
+    """`PartitionTables` over a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+
+    async def claim(self, partition: int, nonce: str, assignment: int, last_epoch: int) -> Claim:
+        mine = self.store.partition(partition)
+        owner = Owner(max(mine.held.epoch, last_epoch) + 1, nonce, assignment)
+        mine.held = Held(str(owner), owner.epoch, mine.held.commit)
+        return Claim(partition, owner, mine.held.commit)
+
+    async def load(self, claim: Claim) -> Stored:
+        mine = self.store.partition(claim.partition)
+        if (mine.held.owner, mine.held.commit) != (str(claim.owner), claim.commit_id):
+            raise StateTorn(f"partition {claim.partition}: changed by another since it was claimed")
+        return Stored(
+            head=mine.head,
+            tables={table: dict(mine.tables[table]) for table in HOT_TABLES},
+            outbox=sorted(mine.outbox.items()),
+        )
+
+    async def read(self, partition: int, table: Table, fields: Sequence[str]) -> list[bytes | None]:
+        values = self.store.partition(partition).tables[table]
+        return [values.get(field) for field in fields]
+
+    async def commit(self, commit: Commit) -> CommitAnswer:
+        mine = self.store.partition(commit.partition)
+        answer = judge(mine.held, commit)
+        if answer is not None:
+            return answer
+        _apply(mine, commit)
+        return CommitAnswer.STORED
+
+    async def holder(self, partition: int) -> tuple[str, str]:
+        held = self.store.partition(partition).held
+        return held.owner, held.commit
+
+    async def wait_durable(self) -> None:
+        """Memory is as durable as it gets."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def _apply(mine: _Partition, commit: Commit) -> None:
+    for table, fields in commit.drops.items():
+        for field in fields:
+            mine.tables[table].pop(field, None)
+    for table, values in commit.puts.items():
+        mine.tables[table].update(values)
+    mine.outbox.update(commit.outbox)
+    for output_id in [output_id for output_id in mine.outbox if output_id <= commit.produced_through]:
+        del mine.outbox[output_id]
+    mine.head = commit.head
+    mine.held = mine.held._replace(commit=commit.id)
+
+
+class MemoryBoard:
+    """`SnapshotBoard` over a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+
+    async def take_token(self, at_least: int) -> Token:
+        board = self.store.board
+        board.epoch = max(board.epoch + 1, at_least)
+        board.sequence = max(board.sequence, at_least)
+        return Token(board.epoch, board.sequence)
+
+    async def read_partials(self, partitions: int) -> list[Partial]:
+        found = self.store.partitions
+        parts = [found.get(number, _Partition()) for number in range(partitions)]
+        return [
+            Partial(number, part.head, dict(part.tables[Table.WINDOWS])) for number, part in enumerate(parts)
+        ]
+
+    async def read_header(self) -> bytes | None:
+        return self.store.board.header
+
+    async def read_records(self) -> dict[str, bytes]:
+        return dict(self.store.board.records)
+
+    async def write(
+        self, token: Token, sequence: int, header: bytes, changed: Mapping[str, bytes], gone: Sequence[str]
+    ) -> bool:
+        board = self.store.board
+        if board.epoch != token.epoch or sequence <= board.sequence:
+            return False
+        board.sequence, board.header = sequence, header
+        board.records.update(changed)
+        for key in gone:
+            board.records.pop(key, None)
+        for listener in self.store.listeners:
+            if listener.full():
+                listener.get_nowait()
+            listener.put_nowait(sequence)
+        return True
+
+    async def write_clock(self, live_ms: int) -> None:
+        self.store.board.clock_ms = live_ms
+
+    async def read_clock(self) -> int | None:
+        return self.store.board.clock_ms
+
+    async def announcements(self) -> AsyncGenerator[int, None]:
+        queue: asyncio.Queue[int] = asyncio.Queue(ANNOUNCEMENTS_KEPT)
+        self.store.listeners.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.store.listeners.discard(queue)

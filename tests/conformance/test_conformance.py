@@ -1,0 +1,208 @@
+"""Both case files through the real pipeline: partition, commits, restarts, on tables in memory."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.times import rfc3339
+from schemas.topics import CLICKS, FORM_SUBMISSIONS, INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS
+from stream.core import settled
+from stream.core.policy import Policy
+from stream.core.sessions import Session, Visitor
+from stream.pipeline import end_sessions
+from stream.pipeline.batch import Batch
+from stream.pipeline.partition import Partition
+from stream.replay import ReplayRecord
+from stream.tables.memory import MemoryStore, MemoryTables
+
+HERE = Path(__file__).parent
+TOPIC = {"V": PAGE_VIEWS, "C": CLICKS, "F": FORM_SUBMISSIONS, "S": SURVEY_ANSWERS}
+LETTER = {topic: letter for letter, topic in TOPIC.items()}
+NAMES = {
+    "sessions": settled.SESSIONS, "sev": settled.SESSION_EVENTS, "dur": settled.SESSION_MS,
+    "events": settled.EVENTS, "uniq": settled.VISITORS, "ans": settled.ANSWERS, "score": settled.SCORE,
+}  # fmt: skip
+
+
+def event_json(letter: str, event: dict[str, Any]) -> bytes:
+    own: dict[str, dict[str, Any]] = {
+        "V": {"type": "page_view", "url": "/"},
+        "C": {"type": "click", "element_id": "e"},
+        "F": {"type": "form_submission", "form_id": "f", "url": "/"},
+        "S": {"type": "survey_answer", "survey_id": "s", "survey_kind": "nps"},
+    }
+    body = own[letter] | {
+        "event_id": event["id"], "visitor_id": event["v"], "occurred_at": rfc3339(event["t"]),
+    }  # fmt: skip
+    if letter == "S":
+        body |= {"score": event["score"], "respondent_id": event["r"]}
+    return json.dumps(body | ({"channel": event["ch"]} if "ch" in event else {})).encode()
+
+
+class Run:
+    """One history of a case, driven step by step; keeps what was published and forgotten."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.policy = Policy(
+            gap_ms=case["gap"], grace_ms=case["grace"], survey_tolerance_ms=case["survey_tol"],
+            grid_ms=1, settled_ms=case["hour"],
+        )  # fmt: skip
+        self.store = MemoryStore()
+        self.ends: dict[str, int] = dict.fromkeys(INPUT_TOPICS, 0)
+        self.late: list[list[str]] = []
+        self.published: list[list[Any]] = []
+        self.final: list[tuple[Visitor, Session]] = []
+        self._starts: dict[str, int] = {}
+
+    async def open(self) -> None:
+        tables = MemoryTables(self.store)
+        self.partition = await Partition.open(tables, await tables.claim(0, "test", 1, 0), self.policy)
+        for topic in INPUT_TOPICS:
+            self.partition.begin(topic, 0)
+
+    async def step(self, step: dict[str, Any]) -> None:
+        if "restart" in step:
+            await self.open()
+        elif "tick" in step:
+            await self.partition.tick(step["tick"], None)
+        else:
+            await self._fetch(step)
+        self._collect()
+
+    async def _fetch(self, step: dict[str, Any]) -> None:
+        topic, wall_ms = TOPIC[step["fetch"]], step.get("wall")
+        start = self.ends[topic]
+        records = [
+            ReplayRecord(start + i, event["t"], event["v"].encode(), event_json(step["fetch"], event))
+            for i, event in enumerate(step["events"])
+        ]
+        end = start + len(records)
+        self.ends[topic] = end
+        await self.partition.process(
+            Batch(topic, 0, records, start, end, max(end, step.get("hw", end))), wall_ms
+        )
+        if not records:  # an empty reply: only the end is news
+            self.partition.replied(topic, max(end, step.get("hw", end)), wall_ms or 0)
+            await self.partition.tick(wall_ms, None)
+
+    def _collect(self) -> None:
+        for entry, outputs in list(self.partition.outbox):
+            for output in outputs:
+                if output.topic == SESSIONS and output.value is not None:
+                    self._keep(json.loads(output.value))
+                elif output.topic.endswith(".dlq") and output.value is not None:
+                    topic = output.topic.removesuffix(".dlq")
+                    self.late.append([LETTER[topic], json.loads(output.value)["event_id"]])
+            self.partition.produced(entry)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        from schemas.times import parse_time, to_ms
+
+        start = to_ms(parse_time(record["started_at"]))
+        self._starts[record["session_id"]] = start
+        superseded = [self._starts[old] for old in record["supersedes"]]
+        self.published.append([start, record["revision"], record["state"] == "final", superseded])
+
+    def sessions(self) -> list[list[Any]]:
+        alive = [
+            (visitor, session)
+            for site in self.partition.state.sites.values()
+            for visitor in site.visitors.values()
+            for session in visitor.sessions
+        ]
+        return sorted(
+            [v.visitor_id, s.first_ms, s.last_ms, s.events, s.first_id, s.channel, s.last_id]
+            for v, s in [*self.final, *alive]
+        )
+
+
+@pytest.fixture
+def finals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Visitor, Session]]:
+    """Sessions as they were when they became final and were forgotten."""
+    kept: list[tuple[Visitor, Session]] = []
+    publish = end_sessions.publish
+
+    def spy(state: Any, visitor: Visitor, session: Session, name: str) -> None:
+        publish(state, visitor, session, name)
+        if name == "final":
+            kept.append((visitor, copy.copy(session)))
+
+    monkeypatch.setattr(end_sessions, "publish", spy)
+    return kept
+
+
+def time_cases() -> list[Any]:
+    cases = json.loads((HERE / "time.json").read_text())["cases"]
+    return [
+        pytest.param(case, history, id=f"{case['name']}-{n}")
+        for case in cases
+        for n, history in enumerate(case["histories"])
+    ]
+
+
+@pytest.mark.parametrize(("case", "history"), time_cases())
+async def test_time_case(
+    case: dict[str, Any], history: list[dict[str, Any]], finals: list[tuple[Visitor, Session]]
+) -> None:
+    run = Run(case)
+    run.final = finals
+    await run.open()
+    for step in history:
+        await run.step(step)
+    expect, state = case["expect"], run.partition.state
+    seen: dict[str, Any] = {
+        "sessions": run.sessions(),
+        "late": run.late,
+        "T": state.progress.progress_ms,
+        "L": state.progress.live_ms,
+        "duplicates": state.accounting.duplicates,
+        "late_reason": {"own": state.accounting.late_own_topic},
+        "published": run.published,
+    }
+    for name, value in expect.items():
+        if name in seen:
+            assert seen[name] == value, name
+    assert set(expect) <= {*seen, "windows", "final_hours"}, "an expectation nobody checks"
+    _check_windows(run, expect)
+    assert state.accounting.balances()
+
+
+def _check_windows(run: Run, expect: dict[str, Any]) -> None:
+    windows = run.partition.state.settled
+    assert windows is not None
+    for index, counts in expect.get("windows", {}).items():
+        got = windows.windows.get(int(index), defaultdict(int))
+        assert {name: got[NAMES[name]] for name in counts} == counts, f"window {index}"
+    if "final_hours" in expect:
+        unfinished = [
+            s for v in run.partition.state.sites["default"].visitors.values() for s in v.sessions
+        ]
+        progress_ms = run.partition.state.progress.progress_ms
+        assert windows.final(progress_ms, run.policy, unfinished) == expect["final_hours"]
+
+
+@pytest.mark.parametrize(
+    "case", json.loads((HERE / "sessions.json").read_text())["cases"], ids=lambda case: case["id"]
+)
+async def test_session_case(case: dict[str, Any], finals: list[tuple[Visitor, Session]]) -> None:
+    # Nothing is late and nothing final in these suites: give the events all the grace there is.
+    run = Run({"gap": case["gap_ms"], "grace": 10**12, "survey_tol": 1, "hour": 10**9})
+    run.final = finals
+    await run.open()
+    for letter in "CFS":
+        await run.step({"fetch": letter, "events": []})
+    events = [
+        {"id": f"e{i}", "t": event["at_ms"], "v": event["visitor"]} for i, event in enumerate(case["events"])
+    ]
+    await run.step({"fetch": "V", "events": events})
+    got = [
+        {"visitor": v, "first_ms": first, "last_ms": last, "events": n}
+        for v, first, last, n, *_ in run.sessions()
+    ]
+    assert got == case["sessions"]
