@@ -1,7 +1,8 @@
 """Records latido refuses: why (a closed list), and how they are kept and listed."""
 
+import base64
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +50,14 @@ numbers in decimal. Key, value and the record's own headers are left as they wer
 DEAD_LETTER_HEADERS: Final = (HEADER_TOPIC, HEADER_PARTITION, HEADER_OFFSET, HEADER_MESSAGE, HEADER_CODE)
 
 
+def dead_letter_headers(
+    topic: str, partition: int, offset: int, code: str, message: str
+) -> list[tuple[str, bytes]]:
+    """Return the headers to add to a dead letter, in a fixed order; the place is the input record's."""
+    values = (topic, str(partition), str(offset), message, code)
+    return [(name, value.encode()) for name, value in zip(DEAD_LETTER_HEADERS, values, strict=True)]
+
+
 class Content(BaseModel):
     """Bytes of a refused record: as text if they are UTF-8, else base64."""
 
@@ -56,6 +65,20 @@ class Content(BaseModel):
 
     encoding: Literal["utf-8", "base64"]
     data: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Return the content of a record's key or value."""
+        try:
+            return cls(encoding="utf-8", data=data.decode())
+        except UnicodeDecodeError:
+            return cls(encoding="base64", data=base64.b64encode(data).decode())
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that were refused. Raises ValueError if `data` is not base64 though it says so."""
+        if self.encoding == "utf-8":
+            return self.data.encode()
+        return base64.b64decode(self.data, validate=True)
 
 
 class DeadLetter(BaseModel):
