@@ -5,6 +5,8 @@ A session counts in the bucket of its last event: open ones by number and pages,
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from stream.core.kpi import Count, Kpi
 from stream.core.sessions import Session, is_bounce
 from stream.core.statistics import bucket_of, mean, rate
@@ -29,19 +31,26 @@ DURATION_HISTOGRAM = "ms:"
 _SQUARED_UNIT_MS = 100
 
 
-def ended_counts(session: Session) -> Counts:
-    """What an ended session contributes to the bucket of its last event."""
+def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
+    """Add (sign 1) or retract (-1) what an ended session contributes to the bucket of its last event.
+
+    `row` gives 0 for metrics it does not hold, as a defaultdict does.
+    """
     pages, duration_ms = session.page_views, session.last_ms - session.first_ms
-    return {
-        ENDED: 1,
-        ENDED_PAGES: pages,
-        ENDED_PAGES_SQUARED: pages * pages,
-        ENDED_MS: duration_ms,
-        ENDED_DS_SQUARED: (duration_ms // _SQUARED_UNIT_MS) ** 2,
-        BOUNCES: 1 if is_bounce(session) else 0,
-        f"{PAGES_HISTOGRAM}{bucket_of(pages)}": 1,
-        f"{DURATION_HISTOGRAM}{bucket_of(duration_ms)}": 1,
-    }
+    row[ENDED] += sign
+    row[ENDED_PAGES] += sign * pages
+    row[ENDED_PAGES_SQUARED] += sign * pages * pages
+    row[ENDED_MS] += sign * duration_ms
+    row[ENDED_DS_SQUARED] += sign * (duration_ms // _SQUARED_UNIT_MS) ** 2
+    if is_bounce(session):
+        row[BOUNCES] += sign
+    row[_metric(PAGES_HISTOGRAM, bucket_of(pages))] += sign
+    row[_metric(DURATION_HISTOGRAM, bucket_of(duration_ms))] += sign
+
+
+@lru_cache(maxsize=4096)
+def _metric(histogram: str, bucket: int) -> str:
+    return f"{histogram}{bucket}"
 
 
 def _histogram(counts: Counts, prefix: str) -> dict[int, int]:

@@ -12,7 +12,8 @@ from stream.core.policy import Policy
 
 # "Minus infinity" for clocks, small enough that no sum with a duration reaches a real time.
 NEVER_MS = -(1 << 61)
-_FOREVER_MS = 1 << 61
+# Beyond every real time; what unlimited tolerance adds up to lies above it.
+FOREVER_MS = 1 << 60
 
 
 class TopicProgress(msgspec.Struct):
@@ -72,7 +73,7 @@ class Progress(msgspec.Struct):
         if topic != self.survey:
             return clock_ms
         if policy.survey_tolerance_ms is None:
-            return _FOREVER_MS
+            return 2 * FOREVER_MS
         return clock_ms + policy.survey_tolerance_ms // 2
 
     def others(self, topic: int, policy: Policy) -> tuple[int | None, int]:
@@ -86,7 +87,7 @@ class Progress(msgspec.Struct):
         """Move T to what the clocks allow now. T never goes back."""
         holds = [self.hold_ms(i, policy) for i in range(len(self.topics)) if self.is_behind(i)]
         candidate = min(holds) if holds else self.highest_clock_ms()
-        if candidate < _FOREVER_MS // 2:
+        if candidate < FOREVER_MS:
             self.progress_ms = max(self.progress_ms, candidate)
 
     def held_by(self, policy: Policy) -> int | None:
@@ -124,5 +125,5 @@ def late_before_ms(topic_is_survey: bool, policy: Policy) -> tuple[int, int]:
     if not topic_is_survey:
         return policy.lateness_ms, policy.lateness_ms
     if policy.survey_tolerance_ms is None:
-        return _FOREVER_MS, _FOREVER_MS
+        return 4 * FOREVER_MS, 4 * FOREVER_MS
     return policy.survey_tolerance_ms, policy.survey_tolerance_ms // 2

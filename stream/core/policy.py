@@ -18,7 +18,7 @@ DAY_MS = 24 * HOUR_MS
 def page_path(url: str) -> str:
     """The path of `url` without query and fragment: what page names, goals and entry pages use."""
     if url.startswith("/"):  # the common case needs no parser
-        return url.split("?", 1)[0].split("#", 1)[0]
+        return url if "?" not in url and "#" not in url else url.split("?", 1)[0].split("#", 1)[0]
     try:
         return urlsplit(url).path or "/"
     except ValueError:  # "http://[": whatever it is, it names no page of ours

@@ -21,6 +21,39 @@ class Phase(enum.IntEnum):
     GONE = 2  # merged into another session, or final and forgotten
 
 
+class Origin(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Where a visit came from, by its earliest event; most events say nothing of it."""
+
+    referrer: str | None = None
+    channel: str | None = None
+    campaign: str | None = None
+    device: str | None = None
+    country: str | None = None
+    plan: str | None = None
+
+
+NOWHERE = Origin()
+
+
+class Customer(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):
+    """The known person, by the latest event that names one. Ordered by that event."""
+
+    at_ms: int
+    event_id: str
+    customer_id: str
+
+
+class Publication(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """How a session stands in the sessions topic."""
+
+    revision: int = 0  # highest published so far, by this session or a predecessor
+    ids: tuple[str, ...] = ()  # under which it stands there
+    superseded: tuple[str, ...] = ()  # ids it replaced, for good
+
+
+UNPUBLISHED = Publication()
+
+
 class Session(msgspec.Struct, array_like=True, gc=False):
     """One session's state. Times in ms; `*_id`, `*_topic` break ties between events of one instant."""
 
@@ -37,30 +70,17 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     impressions: int = 0
     engaged_ms: int = 0
     phase: int = 0
-    # of the earliest event
-    entry_page: str | None = None
-    referrer: str | None = None
-    channel: str | None = None
-    campaign: str | None = None
-    device: str | None = None
-    country: str | None = None
-    plan: str | None = None
-    # of the latest page view
+    entry_page: str | None = None  # of the earliest event
+    origin: Origin = NOWHERE
+    exit_page: str | None = None  # of the latest page view
     exit_ms: int = 0
     exit_id: str = ""
-    exit_page: str | None = None
-    # of the latest event that names a customer
-    customer_id: str | None = None
-    customer_ms: int = 0
-    customer_event: str = ""
+    customer: Customer | None = None
     goals: tuple[str, ...] = ()  # sorted names
     pairs: Pairs | None = None  # element -> seen and clicked inside this session
     overlong: bool = False
-    # publication
-    revision: int = 0  # highest published so far, here or by a predecessor
-    published: tuple[str, ...] = ()  # ids under which it stands in the topic
-    superseded: tuple[str, ...] = ()  # ids it replaced, for good
-    change: str | None = None
+    publication: Publication = UNPUBLISHED
+    change: str | None = None  # why there will be another revision
 
 
 class Visitor(msgspec.Struct, array_like=True, gc=False):
@@ -98,7 +118,6 @@ def merge(a: Session, b: Session) -> Session:
     first = a if earlier(a.first_ms, a.first_id, a.first_topic, b.first_ms, b.first_id, b.first_topic) else b
     last = b if earlier(a.last_ms, a.last_id, a.last_topic, b.last_ms, b.last_id, b.last_topic) else a
     leaving = b if (a.exit_ms, a.exit_id) < (b.exit_ms, b.exit_id) else a
-    known = b if (a.customer_ms, a.customer_event) < (b.customer_ms, b.customer_event) else a
     return Session(
         first_ms=first.first_ms, first_id=first.first_id, first_topic=first.first_topic,
         last_ms=last.last_ms, last_id=last.last_id, last_topic=last.last_topic,
@@ -108,30 +127,35 @@ def merge(a: Session, b: Session) -> Session:
         form_submissions=a.form_submissions + b.form_submissions,
         impressions=a.impressions + b.impressions,
         engaged_ms=a.engaged_ms + b.engaged_ms,
-        entry_page=first.entry_page, referrer=first.referrer, channel=first.channel,
-        campaign=first.campaign, device=first.device, country=first.country, plan=first.plan,
+        entry_page=first.entry_page, origin=first.origin,
         exit_ms=leaving.exit_ms, exit_id=leaving.exit_id, exit_page=leaving.exit_page,
-        customer_id=known.customer_id, customer_ms=known.customer_ms, customer_event=known.customer_event,
+        customer=later_customer(a.customer, b.customer),
         goals=tuple(sorted({*a.goals, *b.goals})) if a.goals or b.goals else (),
         pairs=merge_pairs(a.pairs, b.pairs),
         overlong=a.overlong or b.overlong,
-        revision=max(a.revision, b.revision),
-        published=a.published + b.published,
-        superseded=a.superseded + b.superseded,
+        publication=_merge_publications(a.publication, b.publication),
         change="merge" if "merge" in (a.change, b.change) else None,
     )  # fmt: skip
 
 
+def later_customer(a: Customer | None, b: Customer | None) -> Customer | None:
+    """The customer named by the later event."""
+    return max(a, b) if a is not None and b is not None else a or b
+
+
+def _merge_publications(a: Publication, b: Publication) -> Publication:
+    if a is UNPUBLISHED or b is UNPUBLISHED:
+        return b if a is UNPUBLISHED else a
+    return Publication(max(a.revision, b.revision), a.ids + b.ids, a.superseded + b.superseded)
+
+
 def session_id(site_id: str, visitor_id: str, session: Session) -> str:
     """`s-` and 16 hex digits of a digest over site, visitor and the earliest event."""
-    parts = (site_id, visitor_id, str(session.first_ms), session.first_id, str(session.first_topic))
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    text = (
+        f"{len(site_id)}:{len(visitor_id)}:{site_id}{visitor_id}"
+        f"{session.first_ms}:{session.first_topic}:{session.first_id}"
+    )
     return "s-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def has_ended(session: Session, live_ms: int, policy: Policy) -> bool:
-    """Shown as over: more than the gap of silence before the live clock."""
-    return live_ms - session.last_ms > policy.gap_ms
 
 
 def is_final(session: Session, progress_ms: int, policy: Policy) -> bool:

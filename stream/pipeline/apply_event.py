@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stream.core import conversion, ctr, engagement, surveys
 from stream.core.ctr import Exposure, Pair
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from stream.core.policy import page_path
-from stream.core.sessions import Phase, Session, Visitor, earlier, merge, reached
+from stream.core.sessions import (
+    NOWHERE,
+    Customer,
+    Origin,
+    Phase,
+    Session,
+    Visitor,
+    earlier,
+    later_customer,
+    merge,
+    reached,
+)
 from stream.core.windows import TEN_SECONDS_MS, Counts, SegmentTally
 from stream.pipeline.partition_state import (
     PartitionState,
@@ -17,16 +30,19 @@ from stream.pipeline.partition_state import (
 
 
 def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> None:
-    """An event that is not a survey answer."""
+    """An event that is not a survey answer. Dispatches by type."""
     site = state.site(event.site_id)
     visitor = site.visitors.get(event.visitor_id)
     if visitor is None:
         visitor = site.visitors[event.visitor_id] = Visitor(event.site_id, event.visitor_id)
     state.touched[id(visitor)] = visitor
-    if isinstance(event, Impression) and event.surface != "page":
-        _count_element(state, site, event, t, ctr.IMPRESSIONS)
-        _expose(state, site, visitor, event.surface, event.element_id, t, clicked=False)
-        return
+    _APPLY[type(event)](state, site, visitor, topic, event, t)
+
+
+def _presence(
+    state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int
+) -> Session:
+    """The visitor is there at `t`: seen, and in a session that covers it."""
     bucket = t // TEN_SECONDS_MS
     if bucket > visitor.seen:
         if visitor.seen >= 0:
@@ -34,26 +50,12 @@ def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> Non
         site.everyone.row(bucket)[engagement.VISITORS] += 1
         visitor.seen = bucket
     if state.settled is None:
-        session = _join(state, site, visitor, topic, event, t)
-    else:
-        state.settled.sessions(visitor.sessions, -1)
-        session = _join(state, site, visitor, topic, event, t)
-        state.settled.sessions(visitor.sessions, 1)
-        state.settled.event(event.site_id, event.visitor_id, t)
-    if isinstance(event, PageView):
-        _view(state, site, visitor, session, event, t)
-    elif isinstance(event, Click):
-        _click(state, site, visitor, session, event, t)
-    elif isinstance(event, FormSubmission):
-        session.form_submissions += 1
-        site.everyone.row(bucket)[engagement.FORM_SUBMISSIONS] += 1
-        _reach(state, site, visitor, session, state.policy.goal_index.by_form(event.form_id), t)
-    elif isinstance(event, Impression):
-        session.impressions += 1
-        _count_element(state, site, event, t, ctr.IMPRESSIONS)
-        _pair(state, site, session, event.element_id, t, clicked=False)
-    elif isinstance(event, PagePing):
-        session.engaged_ms += event.engaged_ms
+        return _join(state, site, visitor, topic, event, t)
+    state.settled.sessions(visitor.sessions, -1)
+    session = _join(state, site, visitor, topic, event, t)
+    state.settled.sessions(visitor.sessions, 1)
+    state.settled.event(event.site_id, event.visitor_id, t)
+    return session
 
 
 def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
@@ -64,8 +66,7 @@ def count_session(state: PartitionState, site: Site, session: Session, sign: int
         row[engagement.OPEN] += sign
         row[engagement.OPEN_PAGES] += sign * session.page_views
         return
-    for metric, n in engagement.ended_counts(session).items():
-        row[metric] += sign * n
+    engagement.add_ended(row, session, sign)
     for goal in session.goals:
         tally = site.segment("goal", goal, state.policy.dimension_values)
         tally.row(bucket)[conversion.CONVERTED_SESSIONS] += sign
@@ -74,12 +75,18 @@ def count_session(state: PartitionState, site: Site, session: Session, sign: int
 def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:
     """The session of the event, extended (or merged, or opened) so that it covers the event's time."""
     sessions = visitor.sessions
+    if not sessions:
+        session = _session_of(topic, event, t)
+        site.everyone.row(t // TEN_SECONDS_MS)[engagement.OPEN] += 1
+        visitor.sessions = (session,)
+        state.ending.file(t + state.policy.gap_ms + 1, (visitor, session))
+        return session
     if len(sessions) == 1:
         session = sessions[0]
         # The common case: one open session, and the event within the gap after its first event.
         if session.phase == Phase.OPEN and session.first_ms < t <= session.last_ms + state.policy.gap_ms:
             _extend_open(site, session, topic, event, t)
-            if session.published:
+            if session.publication.ids:
                 state.renamed.append((visitor, session))
             return session
     return _join_any(state, site, visitor, topic, event, t)
@@ -100,7 +107,9 @@ def _extend_open(site: Site, session: Session, topic: int, event: Event, t: int)
         session.last_ms, session.last_id, session.last_topic = t, event.event_id, topic
     elif earlier(session.last_ms, session.last_id, session.last_topic, t, event.event_id, topic):
         session.last_id, session.last_topic = event.event_id, topic
-    _name_customer(session, event, t)
+    if event.customer_id is not None:
+        named = Customer(t, event.event_id, event.customer_id)
+        session.customer = later_customer(session.customer, named)
 
 
 def _join_any(
@@ -109,7 +118,6 @@ def _join_any(
     """The general case: retract every session the event reaches, merge them with it, count the result."""
     joined = reached(visitor.sessions, t, state.policy.gap_ms)
     result = _session_of(topic, event, t)
-    _name_customer(result, event, t)
     for session in joined:
         count_session(state, site, session, -1)
         if session.pairs:
@@ -125,7 +133,7 @@ def _join_any(
     count_session(state, site, result, 1)
     kept = [s for s in visitor.sessions if s.phase != Phase.GONE]
     visitor.sessions = tuple(sorted([*kept, result], key=lambda s: s.first_ms))
-    if result.published:
+    if result.publication.ids:
         state.renamed.append((visitor, result))
     state.ending.file(result.last_ms + state.policy.gap_ms + 1, (visitor, result))
     return result
@@ -133,38 +141,42 @@ def _join_any(
 
 def _session_of(topic: int, event: Event, t: int) -> Session:
     """A session of one event, not yet counted by type."""
-    url = getattr(event, "url", None)
+    url: str | None = getattr(event, "url", None)
     return Session(
         first_ms=t, first_id=event.event_id, first_topic=topic,
         last_ms=t, last_id=event.event_id, last_topic=topic, events=1,
-        entry_page=page_path(url) if url is not None else None,
-        referrer=event.referrer if isinstance(event, PageView) else None,
-        channel=event.channel, campaign=event.campaign, device=event.device,
-        country=event.country, plan=event.plan,
+        entry_page=None if url is None else page_path(url),
+        origin=_origin(event),
+        customer=None if event.customer_id is None else Customer(t, event.event_id, event.customer_id),
     )  # fmt: skip
 
 
-def _name_customer(session: Session, event: Event, t: int) -> None:
-    customer = event.customer_id
-    if customer is not None and (session.customer_ms, session.customer_event) <= (t, event.event_id):
-        session.customer_id, session.customer_ms, session.customer_event = customer, t, event.event_id
+def _origin(event: Event) -> Origin:
+    referrer = event.referrer if isinstance(event, PageView) else None
+    said = (referrer, event.channel, event.campaign, event.device, event.country, event.plan)
+    return NOWHERE if said == _NOTHING else Origin(*said)
 
 
-def _view(
-    state: PartitionState, site: Site, visitor: Visitor, session: Session, event: PageView, t: int
-) -> None:
+_NOTHING = (None,) * 6
+
+
+def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PageView, t: int) -> None:
+    session = _presence(state, site, visitor, topic, event, t)
+    bucket, last = t // TEN_SECONDS_MS, session.last_ms // TEN_SECONDS_MS
+    row = site.everyone.row(bucket)
+    row[engagement.PAGE_VIEWS] += 1
+    (row if last == bucket else site.everyone.row(last))[engagement.OPEN_PAGES] += 1
     session.page_views += 1
-    site.everyone.row(session.last_ms // TEN_SECONDS_MS)[engagement.OPEN_PAGES] += 1
-    site.everyone.row(t // TEN_SECONDS_MS)[engagement.PAGE_VIEWS] += 1
-    if t > session.exit_ms or (session.exit_ms, session.exit_id) < (t, event.event_id):
-        session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, page_path(event.url)
+    if session.page_views == 1 or (session.exit_ms, session.exit_id) < (t, event.event_id):
+        first = session.first_ms == t and session.first_id == event.event_id
+        session.exit_ms, session.exit_id = t, event.event_id
+        session.exit_page = session.entry_page if first else page_path(event.url)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_page(event.url), t)
 
 
-def _click(
-    state: PartitionState, site: Site, visitor: Visitor, session: Session, event: Click, t: int
-) -> None:
+def _click(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Click, t: int) -> None:
+    session = _presence(state, site, visitor, topic, event, t)
     session.clicks += 1
     _count_element(state, site, event, t, ctr.CLICKS)
     if event.surface == "page":
@@ -173,6 +185,32 @@ def _click(
         _expose(state, site, visitor, event.surface, event.element_id, t, clicked=True)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_element(event.element_id), t)
+
+
+def _submit(
+    state: PartitionState, site: Site, visitor: Visitor, topic: int, event: FormSubmission, t: int
+) -> None:
+    session = _presence(state, site, visitor, topic, event, t)
+    session.form_submissions += 1
+    site.everyone.row(t // TEN_SECONDS_MS)[engagement.FORM_SUBMISSIONS] += 1
+    if state.policy.goals:
+        _reach(state, site, visitor, session, state.policy.goal_index.by_form(event.form_id), t)
+
+
+def _show(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Impression, t: int) -> None:
+    """A page's impression is part of the visit; one in a mail, an ad or a push says nothing of presence."""
+    _count_element(state, site, event, t, ctr.IMPRESSIONS)
+    if event.surface != "page":
+        _expose(state, site, visitor, event.surface, event.element_id, t, clicked=False)
+        return
+    session = _presence(state, site, visitor, topic, event, t)
+    session.impressions += 1
+    _pair(state, site, session, event.element_id, t, clicked=False)
+
+
+def _stay(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PagePing, t: int) -> None:
+    session = _presence(state, site, visitor, topic, event, t)
+    session.engaged_ms += event.engaged_ms
 
 
 def _count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
@@ -325,3 +363,13 @@ def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> Non
     visitor.marks.append(t)
     state.touch(visitor)
     state.closing.file(t + state.policy.finality_ms + 1, visitor)
+
+
+# mypy cannot see that each function gets the type it is filed under.
+_APPLY: dict[type[Event], Callable[..., None]] = {
+    PageView: _view,
+    Impression: _show,
+    PagePing: _stay,
+    Click: _click,
+    FormSubmission: _submit,
+}

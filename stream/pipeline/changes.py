@@ -14,6 +14,7 @@ from stream.core.sessions import Phase, Visitor
 from stream.core.surveys import History
 from stream.core.windows import ALL_TIME, Counts, SegmentTally
 from stream.pipeline.batch import Output
+from stream.pipeline.end_sessions import shown_ms
 from stream.pipeline.partition_state import (
     ALL,
     PartitionHead,
@@ -181,12 +182,15 @@ def restore(number: int, policy: Policy, stored: Stored) -> tuple[PartitionState
 def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
     policy = state.policy
     state.site(visitor.site_id).visitors[visitor.visitor_id] = visitor
+    live_ms = shown_ms(state)
     for session in visitor.sessions:
+        # Ending is not written for its own sake: the live clock that was says who had ended.
+        session.phase = Phase.ENDED if live_ms - session.last_ms > policy.gap_ms else Phase.OPEN
         if session.phase == Phase.OPEN:
             state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
             continue
         state.closing.file(session.last_ms + policy.finality_ms + 1, visitor)
-        if session.revision == 0:
+        if session.publication.revision == 0:
             state.unpublished[id(session)] = (visitor, session)
     # Marks and exposures are looked at with the next progress; the sweep files them again precisely.
     if visitor.marks or visitor.exposures:
@@ -210,10 +214,10 @@ def _restore_tallies(state: PartitionState, stored: Stored) -> None:
 
 def admit_seen(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:
     """A visitor without a hot session comes (back): take what was remembered of them."""
-    seen = SeenRecord(-1) if value is None else _decode_seen(value)
-    state.site(site_id).visitors[visitor_id] = Visitor(
-        site_id, visitor_id, seen=seen.seen, converted=seen.converted
-    )
+    visitor = state.site(site_id).visitors[visitor_id] = Visitor(site_id, visitor_id)
+    if value is not None:
+        seen = _decode_seen(value)
+        visitor.seen, visitor.converted = seen.seen, seen.converted
 
 
 def admit_history(state: PartitionState, field: str, value: bytes | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from stream.core import engagement
 from stream.core.event_time import NEVER_MS
-from stream.core.sessions import Phase, Session, Visitor, has_ended, is_final, session_id
+from stream.core.sessions import Phase, Publication, Session, Visitor, is_final, session_id
+from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.apply_event import count_session
 from stream.pipeline.partition_state import PartitionState, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, session_record, tombstone
@@ -28,7 +30,7 @@ def _end(state: PartitionState, wall_ms: int | None) -> None:
     for visitor, session in state.ending.due(live_ms):
         if session.phase != Phase.OPEN:
             continue
-        if not has_ended(session, live_ms, policy):
+        if live_ms - session.last_ms <= policy.gap_ms:  # there was an event since it was filed
             state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
             continue
         _close(state, visitor, session)
@@ -43,10 +45,11 @@ def _end(state: PartitionState, wall_ms: int | None) -> None:
 def _close(state: PartitionState, visitor: Visitor, session: Session) -> None:
     """Count the session as ended instead of open."""
     site = state.site(visitor.site_id)
-    count_session(state, site, session, -1)
+    row = site.everyone.row(session.last_ms // TEN_SECONDS_MS)
+    row[engagement.OPEN] -= 1
+    row[engagement.OPEN_PAGES] -= session.page_views
     session.phase = Phase.ENDED
     count_session(state, site, session, 1)
-    state.touch(visitor)
 
 
 def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:
@@ -62,11 +65,12 @@ def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:
 def publish(state: PartitionState, visitor: Visitor, session: Session, name: str) -> None:
     """Send the session as its next revision."""
     _drop_stale_ids(state, visitor, session)
-    session.revision += 1
+    before = session.publication
+    session.publication = Publication(before.revision + 1, before.ids, before.superseded)
     record = session_record(
         visitor, session, state=name, partition=state.number, progress_ms=state.progress.progress_ms
     )
-    session.published = (record.session_id,)
+    session.publication = Publication(before.revision + 1, (record.session_id,), before.superseded)
     session.change = None
     output = session_output(record)
     output.time_ms = session.last_ms
@@ -83,47 +87,56 @@ def _rename(state: PartitionState) -> None:
 
 
 def _drop_stale_ids(state: PartitionState, visitor: Visitor, session: Session) -> None:
-    if not session.published:
+    published = session.publication
+    if not published.ids:
         return
     current = session_id(visitor.site_id, visitor.visitor_id, session)
-    stale = tuple(old for old in session.published if old != current)
+    stale = tuple(old for old in published.ids if old != current)
     if stale:
-        session.superseded = (*session.superseded, *stale)
-        session.published = tuple(old for old in session.published if old == current)
+        kept = tuple(old for old in published.ids if old == current)
+        session.publication = Publication(published.revision, kept, (*published.superseded, *stale))
         state.outputs += [tombstone(visitor, old, state.number) for old in stale]
         state.touch(visitor)
 
 
 def _finalise(state: PartitionState) -> None:
-    progress_ms, policy = state.progress.progress_ms, state.policy
+    progress_ms = state.progress.progress_ms
     if progress_ms <= NEVER_MS:
         return
     for visitor in state.closing.due(progress_ms):
-        site = state.site(visitor.site_id)
-        if site.visitors.get(visitor.visitor_id) is not visitor:
+        visitors = state.site(visitor.site_id).visitors
+        if visitors.get(visitor.visitor_id) is not visitor:
             continue  # parted already
-        for session in visitor.sessions:
-            if is_final(session, progress_ms, policy):
-                if session.phase == Phase.OPEN:
-                    _close(state, visitor, session)
-                publish(state, visitor, session, "final")
-                session.phase = Phase.GONE
-                state.unpublished.pop(id(session), None)
-        _forget(state, visitor, progress_ms)
+        if _publish_final(state, visitor, progress_ms):
+            visitor.sessions = tuple(s for s in visitor.sessions if s.phase != Phase.GONE)
+        if visitor.marks is not None or visitor.exposures is not None:
+            _forget(state, visitor, progress_ms)
         if visitor.sessions or visitor.marks or visitor.exposures:
             state.touch(visitor)
             _file_again(state, visitor, progress_ms)
         else:
-            del site.visitors[visitor.visitor_id]
+            del visitors[visitor.visitor_id]
             state.touched.pop(id(visitor), None)
             state.parted[id(visitor)] = visitor
 
 
+def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) -> bool:
+    """Publish the visitor's final sessions; returns whether there were any."""
+    found = False
+    for session in visitor.sessions:
+        if is_final(session, progress_ms, state.policy):
+            if session.phase == Phase.OPEN:
+                _close(state, visitor, session)
+            publish(state, visitor, session, "final")
+            session.phase = Phase.GONE
+            state.unpublished.pop(id(session), None)
+            found = True
+    return found
+
+
 def _forget(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
-    """Drop final sessions, marks no session can cover any more, and exposures past attribution."""
+    """Drop marks no session can cover any more, and exposures past attribution."""
     policy = state.policy
-    if any(session.phase == Phase.GONE for session in visitor.sessions):
-        visitor.sessions = tuple(s for s in visitor.sessions if s.phase != Phase.GONE)
     first_ms = min((s.first_ms for s in visitor.sessions), default=progress_ms)
     if visitor.marks is not None:
         oldest_ms = min(first_ms, progress_ms - policy.finality_ms)

@@ -14,7 +14,7 @@ import msgspec
 import xxhash
 
 from schemas.dead_letters import ErrorCode
-from stream.core.event_time import late_before_ms
+from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.events import Event, SurveyAnswer, event_time_ms
 from stream.core.policy import Policy
 from stream.pipeline.apply_event import apply_member, apply_survey_answer
@@ -33,41 +33,26 @@ def event_key(topic: int, event: Event) -> int:
     return xxhash.xxh3_64_intdigest(text.encode(), topic)
 
 
-def content_key(event: Event) -> int:
+def content_key(event: Event, value: bytes) -> int:
     """64-bit digest of what an event says. When it was received is not part of what it says."""
     if event.received_at is not None:
-        event = msgspec.structs.replace(event, received_at=None)
-    return xxhash.xxh3_64_intdigest(_encode_event(event))
+        value = _encode_event(msgspec.structs.replace(event, received_at=None))
+    return xxhash.xxh3_64_intdigest(value)
 
 
 def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord]) -> None:
     """Apply `events`, decoded from `batch.records` one to one."""
     topic = TOPIC_INDEX[batch.topic]
-    progress, policy, accounting = state.progress, state.policy, state.accounting
+    progress, policy = state.progress, state.policy
     own = progress.topics[topic]
     others_hold, others_clock = progress.others(topic, policy)
-    is_survey = topic == progress.survey
-    late_progress, late_own = late_before_ms(is_survey, policy)
     own_hold_extra = progress.hold_ms(topic, policy) - own.clock_ms
     log_end = own.end if own.end is not None else batch.log_end
     last = len(events) - 1
     for index, (record, event) in enumerate(zip(batch.records, events, strict=True)):
-        accounting.read += 1
-        if isinstance(event, BadRecord):
-            _refuse(state, batch, record, event.code, event.message)
-        elif (t := event_time_ms(event)) > record.timestamp + policy.future_ms:
-            _refuse(state, batch, record, ErrorCode.FUTURE_TIMESTAMP, _future_message(t, record, policy))
-        else:
-            state.refused_in_a_row = 0
-            if event.consent == "denied":
-                accounting.no_consent += 1
-            elif t < own.clock_ms - late_own or t < progress.progress_ms - late_progress:
-                _late(state, batch, record, t < own.clock_ms - late_own)
-            else:
-                _count(state, topic, event, t)
-            moment = min(t, record.timestamp)
-            if moment > own.clock_ms:
-                own.clock_ms = moment
+        moment = _judge(state, topic, batch, record, event)
+        if moment > own.clock_ms:
+            own.clock_ms = moment
         # T moves after every record: to the lowest hold of what is behind, else to the highest clock.
         behind = (record.offset + 1 if index < last else batch.end) < log_end
         candidate = own.clock_ms + own_hold_extra if behind else others_hold
@@ -75,11 +60,33 @@ def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord
             candidate = max(own.clock_ms, others_clock)
         elif others_hold is not None and others_hold < candidate:
             candidate = others_hold
-        if candidate > progress.progress_ms and candidate < 1 << 60:
+        if progress.progress_ms < candidate < FOREVER_MS:
             progress.progress_ms = candidate
+    state.accounting.read += len(events)
     own.position = batch.end
     if batch.records:
         state.fingerprints[batch.topic] = fingerprint(batch.records[-1])
+
+
+def _judge(state: PartitionState, topic: int, batch: Batch, record: Record, event: Event | BadRecord) -> int:
+    """Refuse, pass over or count one record. Returns the time it moves its topic's clock to, if valid."""
+    if isinstance(event, BadRecord):
+        _refuse(state, batch, record, event.code, event.message)
+        return NEVER_MS
+    t, arrived_ms, progress, policy = event_time_ms(event), record.timestamp, state.progress, state.policy
+    if t > arrived_ms + policy.future_ms:
+        _refuse(state, batch, record, ErrorCode.FUTURE_TIMESTAMP, _future_message(t, record, policy))
+        return NEVER_MS
+    state.refused_in_a_row = 0
+    late_progress, late_own = state.tolerances[topic]
+    own_limit_ms = progress.topics[topic].clock_ms - late_own
+    if event.consent == "denied":
+        state.accounting.no_consent += 1
+    elif t < own_limit_ms or t < progress.progress_ms - late_progress:
+        _late(state, batch, record, own_topic=t < own_limit_ms)
+    else:
+        _count(state, topic, event, t, record.value or b"")
+    return t if t < arrived_ms else arrived_ms
 
 
 def fingerprint(record: Record) -> Fingerprint:
@@ -88,14 +95,15 @@ def fingerprint(record: Record) -> Fingerprint:
     return Fingerprint(record.offset, record.timestamp, crc32)
 
 
-def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
+def _count(state: PartitionState, topic: int, event: Event, t: int, value: bytes) -> None:
     """A valid event that is not late: a repeat, or the first of its kind."""
-    key, content = event_key(topic, event), content_key(event)
+    key, content = event_key(topic, event), content_key(event, value)
     seen = state.dedupe.content_of(t, key)
-    if seen is None and isinstance(event, SurveyAnswer):
-        seen = apply_survey_answer(state, event, t, key, content)
-    elif seen is None:
-        apply_member(state, topic, event, t)
+    if seen is None:
+        if topic != state.progress.survey:
+            apply_member(state, topic, event, t)
+        elif isinstance(event, SurveyAnswer):
+            seen = apply_survey_answer(state, event, t, key, content)
     if seen is None:
         # An answer may be older than any other event; its respondent's history then knows it.
         if t >= state.progress.progress_ms - state.policy.lateness_ms:
@@ -113,7 +121,7 @@ def _refuse(state: PartitionState, batch: Batch, record: Record, code: str, mess
     state.outputs.append(dead_letter(batch.topic, batch.partition, record, code, message))
 
 
-def _late(state: PartitionState, batch: Batch, record: Record, own_topic: bool) -> None:
+def _late(state: PartitionState, batch: Batch, record: Record, *, own_topic: bool) -> None:
     if own_topic:
         state.accounting.late_own_topic += 1
     else:

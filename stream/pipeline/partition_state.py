@@ -8,7 +8,7 @@ from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
 from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
-from stream.core.event_time import NEVER_MS, Progress, TopicProgress
+from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.policy import MINUTE_MS, Policy
 from stream.core.sessions import Session, Visitor
 from stream.core.settled import Settled
@@ -101,6 +101,10 @@ class PartitionState:
         self.number = number
         self.policy = policy
         self.progress = Progress([TopicProgress() for _ in INPUT_TOPICS], TOPIC_INDEX[SURVEY_ANSWERS])
+        # Per topic: how much older than (T, its own clock) an event may be.
+        self.tolerances = [
+            late_before_ms(index == self.progress.survey, policy) for index in range(len(INPUT_TOPICS))
+        ]
         self.accounting = Accounting()
         self.fingerprints: dict[str, Fingerprint] = {}
         self.sites: dict[str, Site] = {}

@@ -114,7 +114,11 @@ class PartitionTables(Protocol):
         """(owner as text, last commit id) as stored, '' where missing: how an idle owner finds a rollback."""
 
     async def wait_durable(self) -> None:
-        """Return when every commit answered STORED so far is on disk, as far as the store can tell."""
+        """Return when every commit answered STORED so far is on disk, as far as the store can tell.
+
+        Raises StoreUnreachable when the store does not say so in time: wait again.
+        Raises StateTorn when it lost a commit that it had confirmed: drop the state, claim and load again.
+        """
 
     async def close(self) -> None: ...
 

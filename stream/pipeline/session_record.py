@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,16 +66,17 @@ def session_record(
     visitor: Visitor, session: Session, *, state: str, partition: int, progress_ms: int
 ) -> SessionRecord:
     """The record of `session` as it stands; `revision` at least 1, as if it were published now."""
+    origin = session.origin
     active = session.clicks > 0 or session.form_submissions > 0 or has_mark(visitor, session)
     return SessionRecord(
         site_id=visitor.site_id,
         visitor_id=visitor.visitor_id,
-        customer_id=session.customer_id,
+        customer_id=None if session.customer is None else session.customer.customer_id,
         session_id=session_id(visitor.site_id, visitor.visitor_id, session),
         state=state,
         ended_because=None if state == "open" else "inactivity",
-        revision=max(1, session.revision),
-        supersedes=session.superseded,
+        revision=max(1, session.publication.revision),
+        supersedes=session.publication.superseded,
         change=session.change,
         started_at=rfc3339(session.first_ms),
         last_event_at=rfc3339(session.last_ms),
@@ -91,18 +93,19 @@ def session_record(
         visit_number=None,
         entry_page=session.entry_page,
         exit_page=session.exit_page,
-        referrer_host=referrer_host(session.referrer),
-        channel=session.channel,
-        campaign=session.campaign,
-        device=session.device,
-        country=session.country,
-        plan=session.plan,
+        referrer_host=referrer_host(origin.referrer),
+        channel=origin.channel,
+        campaign=origin.campaign,
+        device=origin.device,
+        country=origin.country,
+        plan=origin.plan,
         overlong=session.overlong,
         profile="latido",
         source=Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),
     )
 
 
+@lru_cache(maxsize=4096)
 def referrer_host(referrer: str | None) -> str | None:
     """The host a visit came from; nothing of the path or query, which may hold personal data."""
     if not referrer:

@@ -117,7 +117,7 @@ class Run:
             for session in visitor.sessions
         ]
         return sorted(
-            [v.visitor_id, s.first_ms, s.last_ms, s.events, s.first_id, s.channel, s.last_id]
+            [v.visitor_id, s.first_ms, s.last_ms, s.events, s.first_id, s.origin.channel, s.last_id]
             for v, s in [*self.final, *alive]
         )
 
