@@ -1,0 +1,90 @@
+"""Live tables in Redis or Valkey (one primary, or one shard of a cluster)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from stream.pipeline.ports import Claim, Commit, CommitAnswer, Owner, Stored, Table
+from stream.tables.durability import Durability, DurableGate
+from stream.tables.layout import COMMIT, OWNER, Layout, encode_field
+from stream.tables.redis_client import Script, address, ask, borrowed, translated
+from stream.tables.redis_lane import Lane
+from stream.tables.redis_load import load
+
+
+class RedisTables:
+    """`PartitionTables` over a client of `redis_client.connect`, which the caller keeps and closes.
+
+    Every method is one try: it raises StoreUnreachable or StoreMisconfigured with a reason in one line.
+    `replicas`: how many replicas must have an output's commit on disk too before it may leave.
+    """
+
+    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0) -> None:
+        self._redis = redis
+        self._layout = Layout(namespace)
+        self._where = address(redis)
+        self._claim = Script(redis, "claim.lua")
+        self._lanes: dict[int, Lane] = {}
+        self._gate = DurableGate(redis, self._layout, replicas)
+
+    async def claim(self, partition: int, nonce: str, assignment: int, last_epoch: int) -> Claim:
+        keys = self._layout.partition(partition)
+        with translated(self._where):
+            epoch, commit_id = await self._claim(keys.all(), (last_epoch, nonce, assignment))
+        self._gate.forget(partition)
+        return Claim(partition, Owner(int(epoch), nonce, assignment), bytes(commit_id).decode())
+
+    async def load(self, claim: Claim) -> Stored:
+        """One million visitors of 150 bytes took 2 to 4.5 s on two shared cores, server included."""
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                return await load(connection, self._layout.partition(claim.partition), claim)
+
+    async def read(self, partition: int, table: Table, fields: Sequence[str]) -> list[bytes | None]:
+        if not fields:
+            return []
+        key = self._layout.partition(partition).tables[table]
+        with translated(self._where):
+            values: list[bytes | None] = await ask(
+                self._redis, ("HMGET", key, *(encode_field(field) for field in fields))
+            )
+        return values
+
+    async def commit(self, commit: Commit) -> CommitAnswer:
+        lane = self._lanes.get(commit.partition)
+        if lane is None:
+            lane = self._lanes[commit.partition] = Lane(self._redis, self._layout.partition(commit.partition))
+        self._gate.sending(commit)
+        with translated(self._where):
+            answer = await lane.commit(commit)
+        if answer is CommitAnswer.STORED:
+            self._gate.stored(commit)
+        else:
+            self._gate.forget(commit.partition)
+        return answer
+
+    async def holder(self, partition: int) -> tuple[str, str]:
+        with translated(self._where):
+            owner, commit_id = await ask(
+                self._redis, ("HMGET", self._layout.partition(partition).meta, OWNER, COMMIT)
+            )
+        return (owner or b"").decode(), (commit_id or b"").decode()
+
+    async def wait_durable(self) -> None:
+        """Also raises StateTorn when the store lost a commit that it had confirmed: claim and load again."""
+        with translated(self._where):
+            await self._gate.wait()
+
+    async def durability(self) -> Durability:
+        """What the store guarantees for outputs, for the warning at start."""
+        with translated(self._where):
+            return await self._gate.durability()
+
+    async def close(self) -> None:
+        """Gives the connections back to the client, which stays open."""
+        for lane in self._lanes.values():
+            await lane.close()
+        self._lanes.clear()
+        await self._gate.close()

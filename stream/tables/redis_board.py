@@ -1,0 +1,125 @@
+"""The published snapshot in Redis or Valkey, for readers without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from stream.pipeline.ports import Partial, StoreUnreachable, Table, Token
+from stream.tables import resp
+from stream.tables.layout import HEAD, Layout, decode_field, encode_field
+from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, explain, translated
+
+# A quiet channel and a dead connection look the same, so after this long a ping must come back in as long
+# again.
+QUIET_S = 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+class RedisBoard:
+    """`SnapshotBoard` over a client of `redis_client.connect`, which the caller keeps and closes."""
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self._redis = redis
+        self._layout = Layout(namespace)
+        self._where = address(redis)
+        self._take_token = Script(redis, "take_token.lua")
+        self._publish = Script(redis, "publish.lua")
+
+    async def take_token(self, at_least: int) -> Token:
+        with translated(self._where):
+            epoch, sequence = await self._take_token([self._layout.token], (at_least,))
+        return Token(int(epoch), int(sequence))
+
+    async def read_partials(self, partitions: int) -> list[Partial]:
+        """Each partition at one moment: its head belongs to its windows. One round trip for all of them."""
+        flight: list[bytes] = []
+        for number in range(partitions):
+            keys = self._layout.partition(number)
+            flight += [  # one transaction each: a cluster allows one slot
+                resp.MULTI,
+                resp.command("HGET", keys.meta, HEAD),
+                resp.command("HGETALL", keys.tables[Table.WINDOWS]),
+                resp.EXEC,
+            ]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                replies = [checked(reply) for reply in await converse(connection, flight)]
+        return [_partial(number, *answers) for number, answers in enumerate(replies[3::4])]
+
+    async def read_header(self) -> bytes | None:
+        with translated(self._where):
+            header: bytes | None = await ask(self._redis, ("GET", self._layout.header))
+        return header
+
+    async def read_records(self) -> dict[str, bytes]:
+        with translated(self._where):
+            records: dict[bytes, bytes] = await ask(self._redis, ("HGETALL", self._layout.records))
+        return _texts(records.items())
+
+    async def write(
+        self, token: Token, sequence: int, header: bytes, changed: Mapping[str, bytes], gone: Sequence[str]
+    ) -> bool:
+        """False also when `sequence` is not above the last one: compute again, never send the same twice."""
+        layout = self._layout
+        arguments: list[str | bytes | int] = [token.epoch, sequence, header, layout.channel, len(changed)]
+        for key, record in changed.items():
+            arguments += (encode_field(key), record)
+        arguments += (encode_field(key) for key in gone)
+        with translated(self._where):
+            written = await self._publish([layout.token, layout.header, layout.records], arguments)
+        return bool(written)
+
+    async def write_clock(self, live_ms: int) -> None:
+        with translated(self._where):
+            await ask(self._redis, ("SET", self._layout.clock, live_ms))
+
+    async def read_clock(self) -> int | None:
+        with translated(self._where):
+            live_ms = await ask(self._redis, ("GET", self._layout.clock))
+        return None if live_ms is None else int(live_ms)
+
+    async def announcements(self) -> AsyncGenerator[int, None]:
+        """Subscribes again by itself after an outage; what was published meanwhile is not repeated.
+
+        Raises StoreMisconfigured when subscribing is refused for good.
+        """
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.subscribe(self._layout.channel)
+                    while True:
+                        sequence = await _next_announcement(pubsub)
+                        pause_s = _FIRST_PAUSE_S
+                        if sequence is not None:
+                            yield sequence
+            except (RedisError, OSError) as error:
+                reason = explain(error, self._where)
+                if not isinstance(reason, StoreUnreachable):
+                    raise reason from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _next_announcement(pubsub: PubSub) -> int | None:
+    """The next sequence, or None after a quiet while. Raises TimeoutError when a ping is not answered."""
+    message = await pubsub.get_message(timeout=QUIET_S)
+    if message is None:
+        await pubsub.ping()
+        message = await pubsub.get_message(timeout=QUIET_S)
+        if message is None:
+            raise TimeoutError("no answer on the subscribed connection")
+    return int(message["data"]) if message["type"] == "message" else None
+
+
+def _partial(number: int, head: bytes | None, windows: list[bytes]) -> Partial:
+    return Partial(number, checked(head), _texts(zip(checked(windows)[0::2], windows[1::2], strict=True)))
+
+
+def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:
+    return {decode_field(field): value for field, value in fields}
