@@ -10,16 +10,14 @@ ALL: Final = "all"
 
 # quote() always encodes controls and everything beyond ASCII. Besides these only the separator and the
 # escape sign must be encoded for a key to be unambiguous; the rest stays readable.
+# quote() takes ten times as long to find out that there is nothing to do, as there mostly is not.
 _is_plain: Final = re.compile("[ -$&-{}~]*").fullmatch
 _PLAIN: Final = "".join(sorted({" ", *string.punctuation} - {"%", SEPARATOR}))
 
 
 def join_key(*parts: str) -> str:
     """Return the parts percent-encoded and joined; ASCII, and different for different parts."""
-    # quote() takes ten times as long to find out that there is nothing to do, as there mostly is not.
-    return SEPARATOR.join(
-        [part if _is_plain(part) is not None else quote(part, safe=_PLAIN) for part in parts]
-    )
+    return SEPARATOR.join(quote(part, safe=_PLAIN) for part in parts)
 
 
 def split_key(key: str) -> tuple[str, ...]:
@@ -29,6 +27,8 @@ def split_key(key: str) -> tuple[str, ...]:
 
 def session_key(site: str, visitor: str, session_id: str) -> str:
     """Return the key of a session's records, such as `shop-es|v-7f3a|s-9c2e41`."""
+    if _is_plain(site) is not None and _is_plain(visitor) is not None:
+        return f"{site}|{visitor}|{session_id}"
     return join_key(site, visitor, session_id)
 
 

@@ -78,8 +78,10 @@ def rfc3339(ms: int) -> str:
 
     Raises OverflowError outside the years 1 to 9999; no accepted event's time is.
     """
-    seconds, millis = divmod(ms, 1000)
-    return f"{_second(seconds)}.{millis:03d}Z"
+    return _second(ms // 1000) + _MILLIS[ms % 1000]
+
+
+_MILLIS: Final = [f".{millis:03d}Z" for millis in range(1000)]
 
 
 # Records of one batch lie close together in time: few seconds, many records.

@@ -158,6 +158,13 @@ def session_id(site_id: str, visitor_id: str, session: Session) -> str:
     return "s-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def next_publication(visitor: Visitor, session: Session) -> Publication:
+    """The session one revision further, standing in the topic under its present id."""
+    before = session.publication
+    ids = (session_id(visitor.site_id, visitor.visitor_id, session),)
+    return Publication(before.revision + 1, ids, before.superseded)
+
+
 def is_final(session: Session, progress_ms: int, policy: Policy) -> bool:
     """No accepted event can reach it any more."""
     return session.last_ms + 1 <= progress_ms - policy.finality_ms

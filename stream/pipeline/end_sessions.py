@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream.core import engagement
 from stream.core.event_time import NEVER_MS
-from stream.core.sessions import Phase, Publication, Session, Visitor, is_final, session_id
+from stream.core.sessions import Phase, Publication, Session, Visitor, is_final, next_publication, session_id
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.apply_event import count_session
 from stream.pipeline.partition_state import PartitionState, exposure_deadline_ms
@@ -65,14 +65,13 @@ def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:
 def publish(state: PartitionState, visitor: Visitor, session: Session, name: str) -> None:
     """Send the session as its next revision."""
     _drop_stale_ids(state, visitor, session)
-    before = session.publication
-    session.publication = Publication(before.revision + 1, before.ids, before.superseded)
-    record = session_record(
-        visitor, session, state=name, partition=state.number, progress_ms=state.progress.progress_ms
+    session.publication = next_publication(visitor, session)
+    output = session_output(
+        session_record(
+            visitor, session, state=name, partition=state.number, progress_ms=state.progress.progress_ms
+        )
     )
-    session.publication = Publication(before.revision + 1, (record.session_id,), before.superseded)
     session.change = None
-    output = session_output(record)
     output.time_ms = session.last_ms
     state.outputs.append(output)
     state.touch(visitor)

@@ -159,8 +159,10 @@ class Partition:
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
         admitted = await self._read_through(events)
+        counted = self.state.accounting.counted
         fold(self.state, batch, events)
-        _drop_unused(self.state, admitted)
+        if self.state.accounting.counted - counted < len(events):
+            _drop_unused(self.state, admitted)
         self.positions[batch.topic] = batch.end
         self._move_time(wall_ms, None)
         if self.state.refused_in_a_row > DEAD_LETTERS_IN_A_ROW:

@@ -68,40 +68,41 @@ def session_record(
     """The record of `session` as it stands; `revision` at least 1, as if it were published now."""
     origin = session.origin
     active = session.clicks > 0 or session.form_submissions > 0 or has_mark(visitor, session)
+    # In the order of the fields: thirty-three keywords would cost more than all the rest.
     return SessionRecord(
-        site_id=visitor.site_id,
-        visitor_id=visitor.visitor_id,
-        customer_id=None if session.customer is None else session.customer.customer_id,
-        session_id=session_id(visitor.site_id, visitor.visitor_id, session),
-        state=state,
-        ended_because=None if state == "open" else "inactivity",
-        revision=max(1, session.publication.revision),
-        supersedes=session.publication.superseded,
-        change=session.change,
-        started_at=rfc3339(session.first_ms),
-        last_event_at=rfc3339(session.last_ms),
-        duration_ms=session.last_ms - session.first_ms,
-        engaged_ms=session.engaged_ms,
-        page_views=session.page_views,
-        clicks=session.clicks,
-        form_submissions=session.form_submissions,
-        impressions=session.impressions,
-        goals=session.goals,
-        is_bounce=is_bounce(session),
-        is_active=active,
-        is_engaged=is_engaged(session),
-        visit_number=None,
-        entry_page=session.entry_page,
-        exit_page=session.exit_page,
-        referrer_host=referrer_host(origin.referrer),
-        channel=origin.channel,
-        campaign=origin.campaign,
-        device=origin.device,
-        country=origin.country,
-        plan=origin.plan,
-        overlong=session.overlong,
-        profile="latido",
-        source=Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),
+        visitor.site_id,
+        visitor.visitor_id,
+        None if session.customer is None else session.customer.customer_id,
+        _id_of(visitor, session),  # session_id
+        state,
+        None if state == "open" else "inactivity",  # ended_because
+        max(1, session.publication.revision),  # revision
+        session.publication.superseded,  # supersedes
+        session.change,
+        rfc3339(session.first_ms),  # started_at
+        rfc3339(session.last_ms),  # last_event_at
+        session.last_ms - session.first_ms,  # duration_ms
+        session.engaged_ms,
+        session.page_views,
+        session.clicks,
+        session.form_submissions,
+        session.impressions,
+        session.goals,
+        is_bounce(session),  # is_bounce
+        active,  # is_active
+        is_engaged(session),  # is_engaged
+        None,  # visit_number
+        session.entry_page,
+        session.exit_page,
+        referrer_host(origin.referrer),  # referrer_host
+        origin.channel,
+        origin.campaign,
+        origin.device,
+        origin.country,
+        origin.plan,
+        session.overlong,
+        "latido",  # profile
+        Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),  # source
     )
 
 
@@ -114,6 +115,12 @@ def referrer_host(referrer: str | None) -> str | None:
         return urlsplit(referrer).hostname
     except ValueError:
         return None
+
+
+def _id_of(visitor: Visitor, session: Session) -> str:
+    """The id it was just published under, or would be."""
+    ids = session.publication.ids
+    return ids[0] if len(ids) == 1 else session_id(visitor.site_id, visitor.visitor_id, session)
 
 
 def session_output(record: SessionRecord) -> Output:
