@@ -1,0 +1,208 @@
+"""Writing outputs: whole record batches, in order, acknowledged by every in-sync replica.
+
+aiokafka's `send` makes a task and a future per record; a batch built here costs one of each per several
+thousand records. On a broker with transactions a producer has a transactional id: whoever starts it last
+fences the one before, so that a worker that lost its partition cannot write old revisions over new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+import aiokafka
+import msgspec
+import structlog
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    TransactionalIdAuthorizationFailed,
+    UnknownError,
+    UnsupportedVersionError,
+)
+from aiokafka.partitioner import DefaultPartitioner
+
+from schemas.headers import CE_ID, CE_TIME, ID, output_headers
+from schemas.times import rfc3339
+from stream import __version__
+from stream.kafka.errors import BrokerUnreachable, WorkerRefused
+from stream.pipeline.batch import Output
+
+log = structlog.get_logger("latido.kafka")
+
+# A broker takes 1 MiB per record set by default, keys and framing included.
+_BATCH_BYTES = 512 * 1024
+_PROBE_LIMIT_S = 20.0
+_STOP_LIMIT_S = 3.0
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+
+class Fenced(Exception):
+    """Another worker has started a producer with our transactional id."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What the broker knows."""
+
+    transactions: bool
+
+
+async def probe_broker(client_options: Mapping[str, Any]) -> Capabilities:
+    """Ask whether the broker knows idempotent producers. Raises BrokerUnreachable."""
+    producer = aiokafka.AIOKafkaProducer(**client_options, enable_idempotence=True)
+    try:
+        with _quiet("aiokafka.producer.sender"):
+            await asyncio.wait_for(producer.start(), _PROBE_LIMIT_S)
+    except (UnknownError, UnsupportedVersionError):
+        log.warning("the broker knows no transactions: after a crash an output may be written twice, or an "
+                    "old revision after a new one; readers tell them apart by id and revision")  # fmt: skip
+        return Capabilities(transactions=False)
+    except (TimeoutError, KafkaConnectionError, KafkaError) as error:
+        raise BrokerUnreachable(f"no Kafka broker answers at {client_options['bootstrap_servers']}: "
+                                f"{error or 'timeout'}; start it or set --broker") from None  # fmt: skip
+    finally:
+        await _stop(producer)
+    return Capabilities(transactions=True)
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """aiokafka logs as an error what is an answer here."""
+    logger = logging.getLogger(name)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+
+
+class OutputHeaders:
+    """The headers of 6 records per schema are the same each time; only id and time differ."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._templates: dict[str, tuple[Headers, tuple[int, int, int]]] = {}
+
+    def of(self, output: Output) -> Headers:
+        """Of a dead letter: its own, untouched."""
+        if not output.schema:
+            return output.headers
+        template, (at_id, at_ce_id, at_time) = self._templates.get(output.schema) or self._make(output.schema)
+        headers = template.copy()
+        record_id = output.id.encode()
+        headers[at_id] = (ID, record_id)
+        headers[at_ce_id] = (CE_ID, record_id)
+        headers[at_time] = (CE_TIME, rfc3339(output.time_ms).encode())
+        return headers
+
+    def _make(self, schema: str) -> tuple[Headers, tuple[int, int, int]]:
+        headers = output_headers(
+            schema=schema, record_id="", version=__version__, namespace=self._namespace, time_ms=0
+        )
+        names = [name for name, _ in headers]
+        made = headers, (names.index(ID), names.index(CE_ID), names.index(CE_TIME))
+        self._templates[schema] = made
+        return made
+
+
+class OutputProducer:
+    """One ordered stream of outputs. `produce` may be called again with the same outputs after an error."""
+
+    def __init__(
+        self, client_options: Mapping[str, Any], headers: OutputHeaders, transactional_id: str | None
+    ) -> None:
+        self._options = client_options
+        self._headers = headers
+        self._transactional_id = transactional_id
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._partitioner = DefaultPartitioner()
+
+    async def start(self) -> None:
+        """Connect; with a transactional id, fence everybody who used it before.
+
+        Raises KafkaError when the broker does not answer, WorkerRefused when it forbids transactions.
+        """
+        producer = aiokafka.AIOKafkaProducer(
+            **self._options, acks="all", transactional_id=self._transactional_id, max_batch_size=_BATCH_BYTES,
+        )  # fmt: skip
+        try:
+            await producer.start()
+        except TransactionalIdAuthorizationFailed:
+            raise WorkerRefused(
+                f"the broker forbids the transactional id {self._transactional_id}: allow Write and Describe on "
+                "transactional ids with the prefix latido-"
+            ) from None
+        except BaseException:
+            await _stop(producer)
+            raise
+        self._producer = producer
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def produce(self, outputs: Iterable[Output]) -> None:
+        """Write all, in order per topic and partition; returns when all are acknowledged.
+
+        Raises Fenced, or KafkaError: then some may be written, and all should be written again.
+        """
+        try:
+            if self._producer is None:
+                await self.start()
+            assert self._producer is not None
+            if self._transactional_id is None:
+                await self._write(self._producer, outputs)
+            else:
+                async with self._producer.transaction():
+                    await self._write(self._producer, outputs)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced(str(error)) from error
+        except BaseException:
+            # After most errors a producer with sequence numbers refuses everything: take a new one.
+            await self.stop()
+            raise
+
+    async def _write(self, producer: aiokafka.AIOKafkaProducer, outputs: Iterable[Output]) -> None:
+        groups: dict[tuple[str, int], list[Output]] = {}
+        for output in outputs:
+            partition = output.partition
+            if partition is None:
+                partition = await self._partition_of(producer, output)
+            groups.setdefault((output.topic, partition), []).append(output)
+        sent = [await self._send_group(producer, *place, group) for place, group in groups.items()]
+        await asyncio.gather(*chain.from_iterable(sent))
+
+    async def _send_group(
+        self, producer: aiokafka.AIOKafkaProducer, topic: str, partition: int, outputs: Sequence[Output]
+    ) -> list[asyncio.Future[Any]]:
+        sent = []
+        headers_of = self._headers.of
+        batch = producer.create_batch()
+        for output in outputs:
+            headers = headers_of(output)
+            if batch.append(key=output.key, value=output.value, timestamp=None, headers=headers) is None:
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(key=output.key, value=output.value, timestamp=None, headers=headers)
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
+        return sent
+
+    async def _partition_of(self, producer: aiokafka.AIOKafkaProducer, output: Output) -> int:
+        partitions = sorted(await producer.partitions_for(output.topic))
+        return int(self._partitioner(output.key, partitions, partitions))
+
+
+async def _stop(producer: aiokafka.AIOKafkaProducer) -> None:
+    """Never longer than a moment: `stop` waits for batches, also for those nobody can deliver."""
+    try:
+        await asyncio.wait_for(producer.stop(), _STOP_LIMIT_S)
+    except (TimeoutError, KafkaError, OSError):
+        log.debug("a producer did not stop cleanly")

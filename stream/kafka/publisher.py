@@ -1,0 +1,209 @@
+"""The publisher: adds up what the partitions wrote, and publishes what changed.
+
+Runs in every worker and acts in the one that owns partition 0 of the first input topic. Two may believe
+that for a moment; the token in the store and the transactional id on the broker let the newer one win.
+A refusal means: take over again and compute again, never send the same twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka.errors import KafkaError
+
+from schemas.headers import SNAPSHOT_SCHEMA, snapshot_identity
+from schemas.keys import split_key
+from schemas.topics import KPI_SNAPSHOTS
+from stream.kafka.log_probe import ProbeFailed
+from stream.kafka.log_reader import read_topic
+from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputProducer
+from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline.batch import Output
+from stream.pipeline.ports import SnapshotBoard, StoreUnreachable, Token
+from stream.pipeline.take_snapshot import (
+    Snapshot,
+    SnapshotRecord,
+    encode_header,
+    encode_record,
+    same_figures,
+    take_snapshot,
+)
+
+log = structlog.get_logger("latido.kafka")
+
+# How often a window is published, ms; the others at every tick. A long window moves slowly.
+_EVERY_MS: Final[Mapping[str, int]] = {"30m": 1_000, "1h": 1_000, "24h": 10_000, "7d": 10_000, "28d": 10_000,
+                                       "30d": 10_000, "90d": 10_000}  # fmt: skip
+# Partitions reach a new instant one after the other; sums of different instants are published only when
+# that lasts (one of them is far behind, or stuck).
+_PATIENCE_MS = 1_000
+# Readers see that the publisher lives, also when no number changes.
+_HEADER_EVERY_MS = 1_000
+_PAUSE_MS = 1_000
+
+
+class _Sequence(msgspec.Struct):
+    sequence: int = 0
+
+
+_decode_sequence = msgspec.json.Decoder(_Sequence).decode
+
+
+class Published(msgspec.Struct):
+    """What readers have, as far as this publisher knows. `open_keys` were found at the takeover."""
+
+    token: Token
+    sequence: int
+    records: dict[str, SnapshotRecord]
+    open_keys: set[str]
+
+
+class Publisher:
+    """`tick` never raises for an outage: it tries again at a later tick."""
+
+    def __init__(
+        self, settings: WorkerSettings, board: SnapshotBoard, capabilities: Capabilities, partitions: int,
+        wall_ms: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._options = settings.client_options
+        self._board = board
+        self._partitions = partitions
+        self._wall_ms = wall_ms
+        self._producer = OutputProducer(
+            settings.client_options,
+            OutputHeaders(settings.namespace),
+            f"latido-{settings.namespace}-publisher" if capabilities.transactions else None,
+        )
+        self._published: Published | None = None
+        self._published_at: dict[str, int] = {}
+        self._incoherent_since_ms: int | None = None
+        self._header_at_ms = 0
+        self._was_current = False
+        self._rest_until_ms = 0
+
+    async def tick(self, active: bool) -> None:
+        """Publish when we are the publisher and something is due."""
+        now_ms = self._wall_ms()
+        if not active or now_ms < self._rest_until_ms:
+            if not active and self._published is not None:
+                await self._step_down()
+            return
+        try:
+            published = self._published or await self._take_over(now_ms)
+            await self._publish(published, now_ms)
+        except (TimeoutError, StoreUnreachable, KafkaError, ProbeFailed, Fenced, OSError) as error:
+            log.warning("snapshots wait", reason=str(error) or repr(error))
+            self._rest_until_ms = now_ms + _PAUSE_MS
+            await self._step_down()
+
+    async def close(self) -> None:
+        await self._step_down()
+
+    async def _step_down(self) -> None:
+        """What readers have is unknown from now on: a takeover begins anew."""
+        self._published = None
+        await self._producer.stop()
+
+    async def _take_over(self, now_ms: int) -> Published:
+        """Fence the publisher before us, then learn what it left."""
+        await self._producer.start()
+        newest, open_keys = await self._read_topic()
+        token = await self._board.take_token(max(newest, now_ms))
+        open_keys |= set(await self._board.read_records())
+        self._published_at.clear()
+        self._header_at_ms = 0
+        self._published = Published(token, token.sequence, {}, open_keys)
+        log.info("publishing", epoch=token.epoch, open_keys=len(open_keys))
+        return self._published
+
+    async def _read_topic(self) -> tuple[int, set[str]]:
+        """The highest sequence in the topic, and the keys whose newest record is no tombstone."""
+        newest, keys = 0, set()
+        async for record in read_topic(self._options, KPI_SNAPSHOTS):
+            key = (record.key or b"").decode("utf-8", "replace")
+            if record.value is None:
+                keys.discard(key)
+                continue
+            keys.add(key)
+            try:
+                newest = max(newest, _decode_sequence(record.value).sequence)
+            except msgspec.MsgspecError:
+                log.warning("a record of the snapshot topic is not ours", offset=record.offset)
+        return newest, keys
+
+    async def _publish(self, published: Published, now_ms: int) -> None:
+        snapshot = take_snapshot(await self._board.read_partials(self._partitions), self._partitions, now_ms)
+        if snapshot.live_ms is not None:
+            await self._board.write_clock(snapshot.live_ms)
+        if snapshot.as_of_ms is None or not self._may_add_up(snapshot, now_ms):
+            return
+        due = self._due(snapshot, now_ms)
+        changed = {
+            key: record for key, record in snapshot.records.items()
+            if record.window_name in due and _differs(published.records.get(key), record)
+        }  # fmt: skip
+        gone = [key for key in published.open_keys if key not in snapshot.records and _window_of(key) in due]
+        if not changed and not gone and now_ms - self._header_at_ms < _HEADER_EVERY_MS:
+            return
+        await self._send(published, snapshot, changed, gone, now_ms)
+
+    def _may_add_up(self, snapshot: Snapshot, now_ms: int) -> bool:
+        if snapshot.coherent:
+            self._incoherent_since_ms = None
+            return True
+        if self._incoherent_since_ms is None:
+            self._incoherent_since_ms = now_ms
+        return now_ms - self._incoherent_since_ms >= _PATIENCE_MS
+
+    def _due(self, snapshot: Snapshot, now_ms: int) -> set[str]:
+        """All windows at the moment when everything readable is in: then all figures are of one instant."""
+        settled = snapshot.current and not self._was_current
+        self._was_current = snapshot.current
+        windows = {record.window_name for record in snapshot.records.values()} | {"all"}
+        windows |= {_window_of(key) for key in self._published.open_keys} if self._published else set()
+        due = {
+            window for window in windows
+            if settled or now_ms - self._published_at.get(window, 0) >= _EVERY_MS.get(window, 0)
+        }  # fmt: skip
+        self._published_at.update(dict.fromkeys(due, now_ms))
+        return due
+
+    async def _send(
+        self, published: Published, snapshot: Snapshot, changed: Mapping[str, SnapshotRecord], gone: list[str],
+        now_ms: int,
+    ) -> None:  # fmt: skip
+        sequence = max(published.sequence + 1, now_ms)
+        values = {key: encode_record(record, sequence, now_ms) for key, record in changed.items()}
+        header = encode_header(snapshot, sequence, now_ms)
+        if not await self._board.write(published.token, sequence, header, values, gone):
+            raise Fenced("another publisher has taken over")
+        published.sequence, self._header_at_ms = sequence, now_ms
+        if values or gone:
+            await self._producer.produce(
+                _output(key, value, sequence, now_ms)
+                for key, value in [*values.items(), *((k, None) for k in gone)]
+            )
+        published.records.update(changed)
+        published.open_keys.update(changed)
+        for key in gone:
+            published.records.pop(key, None)
+            published.open_keys.discard(key)
+
+
+def _differs(old: SnapshotRecord | None, new: SnapshotRecord) -> bool:
+    return old is None or not same_figures(old, new)
+
+
+def _window_of(key: str) -> str:
+    parts = split_key(key)
+    return parts[1] if len(parts) == 3 else ""
+
+
+def _output(key: str, value: bytes | None, sequence: int, now_ms: int) -> Output:
+    """A snapshot, or the tombstone of a key that is no more."""
+    return Output(
+        KPI_SNAPSHOTS, None, key.encode(), value, snapshot_identity(key, sequence), SNAPSHOT_SCHEMA, now_ms
+    )

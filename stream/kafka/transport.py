@@ -1,0 +1,350 @@
+"""Faust's transport, one message per fetched batch, read from positions that the store names.
+
+Stock Faust makes one message per record (16 thousand events/s), reads uncommitted records, and starts from
+the group's offsets. Here a message carries all that one fetch brought for one topic-partition. Where to
+read is said by `place`; what is not placed is not read. The group's offset is still committed, for lag
+tools only.
+
+All positions live in the consumer's thread, so that a seek and a fetch cannot overtake each other: every
+batch names the ticket of the placement that it follows, and batches of an older ticket are void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, cast
+
+import aiokafka
+import faust
+import msgspec
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from stream.kafka.log_probe import fetch_state, log_end
+from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline.batch import Batch, Record
+
+# A fetch waits this long for a first byte. Also how soon a quiet topic answers after a placement.
+_FETCH_WAIT_MS = 250
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """One batch, and the ticket of the placement it was read under."""
+
+    batch: Batch
+    ticket: int
+
+
+class _Place(msgspec.Struct):
+    """Where a topic-partition is read. `position` is the end of the last hand-out."""
+
+    position: int
+    ticket: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The newest fetch reply of a topic-partition, empty ones too."""
+
+    arrived_ms: int
+    log_end: int
+
+
+class OutOfRange(msgspec.Struct, frozen=True):
+    """The broker has nothing at our position: before the log's start, or beyond its end."""
+
+    tp: TP
+    ticket: int
+
+
+class _Wanted:
+    """What a fetch may hand out, asked anew for every partition. (aiokafka reads an empty set as 'all'.)"""
+
+    def __init__(self, placed: Mapping[TP, _Place], full: set[TP], held: set[TP]) -> None:
+        self._placed, self._full, self._held = placed, full, held
+
+    def __contains__(self, tp: TP) -> bool:
+        return tp in self._placed and tp not in self._full and tp not in self._held
+
+
+class _PlainRecords(OrderedDict[Any, Any]):
+    """aiokafka's fetched, unread results; their records are handed out as the parser made them.
+
+    They have offset, timestamp, key, value and headers, which is all a `Record` needs. aiokafka's own
+    ConsumerRecord costs 1.3 us more per event, a quarter of all that the transport costs.
+    """
+
+    def __setitem__(self, tp: Any, result: Any) -> None:
+        partition_records = getattr(result, "_partition_records", None)
+        if partition_records is not None:
+            partition_records._consumer_record = _as_parsed
+        super().__setitem__(tp, result)
+
+
+def _as_parsed(_tp: Any, record: Any) -> Any:
+    return record
+
+
+class BatchThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread. Methods with an underscore run in it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._placed: dict[TP, _Place] = {}
+        self._some_placed: asyncio.Event | None = None
+        self.full: set[TP] = set()
+        self.held: set[TP] = set()
+        self._wanted = _Wanted(self._placed, self.full, self.held)
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        settings = cast(BatchConsumer, self.consumer).settings
+        self._assignor = self.app.assignor
+        self._some_placed = asyncio.Event()
+        return aiokafka.AIOKafkaConsumer(
+            **settings.client_options,
+            client_id=f"latido-{settings.namespace}",
+            group_id=settings.group,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            # Out of range means lost records or another topic: never jump over them in silence.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            # None: all that was fetched, in one go.
+            max_poll_records=None,
+            # aiokafka counts from the last fetch that *returned* something: an idle spare would leave for
+            # ever.
+            max_poll_interval_ms=100_000_000_000,
+            max_partition_fetch_bytes=settings.fetch_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=settings.request_timeout_ms,
+            session_timeout_ms=settings.session_timeout_ms,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_ms,
+            metadata_max_age_ms=settings.metadata_age_ms,
+            check_crcs=True,
+        )
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._ensure_consumer()._fetcher._records = _PlainRecords()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._withdraw_all()
+        await super().on_partitions_revoked(revoked)
+
+    def _withdraw_all(self) -> None:
+        self._placed.clear()
+        self.full.clear()
+        self.held.clear()
+        if self._some_placed is not None:
+            self._some_placed.clear()
+
+    async def place(self, offsets: Mapping[TP, int], ticket: int) -> bool:
+        """Read on from these offsets. False when one of them is not assigned to us any more."""
+        return bool(await self.call_thread(self._place, dict(offsets), ticket))
+
+    async def _place(self, offsets: dict[TP, int], ticket: int) -> bool:
+        consumer = self._ensure_consumer()
+        try:
+            for tp, offset in offsets.items():
+                consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
+                self._placed[tp] = _Place(offset, ticket)
+        except IllegalStateError:
+            return False
+        if self._some_placed is not None:
+            self._some_placed.set()
+        return True
+
+    async def withdraw(self, tps: Collection[TP]) -> None:
+        """Read these no further until they are placed again."""
+        await self.call_thread(self._withdraw, tps)
+
+    async def _withdraw(self, tps: Collection[TP]) -> None:
+        for tp in tps:
+            self._placed.pop(tp, None)
+
+    async def fetch(self, timeout: float) -> list[Fetched | OutOfRange]:
+        found: list[Fetched | OutOfRange] = await self.call_thread(self._fetch, timeout)
+        return found
+
+    async def _fetch(self, timeout: float) -> list[Fetched | OutOfRange]:
+        consumer = self._ensure_consumer()
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError
+        if not self._placed:
+            await self._wait_for_a_place(timeout)
+            return []
+        if not self.consumer.flow_active:
+            return []
+        try:
+            with consumer._fetcher._subscriptions.fetch_context():
+                records = await consumer._fetcher.fetched_records(self._wanted, timeout=timeout)
+        except OffsetOutOfRangeError as error:
+            return self._out_of_range(error)
+        except NoOffsetForPartitionError:  # of a partition that was not placed yet
+            return []
+        return self._hand_out(records)
+
+    async def _wait_for_a_place(self, timeout: float) -> None:
+        assert self._some_placed is not None
+        self._some_placed.clear()
+        try:
+            await asyncio.wait_for(self._some_placed.wait(), timeout)
+        except TimeoutError:
+            return
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> list[Fetched | OutOfRange]:
+        """An error may be older than the placement; then it names another offset."""
+        offsets: Mapping[TP, int] = error.args[0]
+        found: list[Fetched | OutOfRange] = []
+        for tp, offset in offsets.items():
+            place = self._placed.get(TP(tp.topic, tp.partition))
+            if place is not None and place.position == offset:
+                found.append(OutOfRange(TP(tp.topic, tp.partition), place.ticket))
+        return found
+
+    def _hand_out(self, records: Mapping[TP, Sequence[Record]]) -> list[Fetched | OutOfRange]:
+        """A batch for every position that moved: over aborted records and markers it moves without any."""
+        found: list[Fetched | OutOfRange] = []
+        for tp, place in self._placed.items():
+            state = self._state(tp)
+            if state is None or not state.has_valid_position:
+                continue
+            end: int = state.position
+            if end == place.position:
+                continue
+            readable_end = log_end(state)
+            assert readable_end is not None  # a position moves by a fetch reply only
+            batch = Batch(tp.topic, tp.partition, records.get(tp, ()), place.position, end, readable_end)
+            found.append(Fetched(batch, place.ticket))
+            place.position = end
+        return found
+
+    def _state(self, tp: TP) -> Any:
+        return fetch_state(self._ensure_consumer(), driver.ensure_aiokafka_TP(tp))
+
+    def reply(self, tp: TP) -> Reply | None:
+        """The newest fetch reply since the assignment, None before the first. Callable from any thread."""
+        state = self._state(tp)
+        end = log_end(state)
+        return None if end is None else Reply(int(state.timestamp), end)
+
+    async def heartbeat(self, generation: int) -> bool:
+        """Ask the group now: are we still a member of this generation?"""
+        return bool(await self.call_thread(self._heartbeat, generation))
+
+    async def _heartbeat(self, generation: int) -> bool:
+        coordinator = self._ensure_consumer()._coordinator
+        subscription = self._ensure_consumer()._subscription.subscription
+        if coordinator.generation != generation or coordinator.need_rejoin(subscription):
+            return False
+        answered: bool = await coordinator._do_heartbeat()
+        # A group that is rebalancing answers, too; then the partition may be given away this moment.
+        return answered and coordinator.generation == generation and not coordinator.need_rejoin(subscription)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's own check looks at the group's offsets; ours is watchdog.py."""
+
+
+class _NoReadOffset(dict[TP, Any]):
+    """Faust drops what lies below the highest offset it saw; we do read again, after a seek back."""
+
+    def __getitem__(self, tp: TP) -> None:
+        return None
+
+
+AssignmentHook = Callable[[int, frozenset[TP]], Awaitable[None]]
+RevocationHook = Callable[[], Awaitable[None]]
+
+
+class BatchConsumer(driver.Consumer):
+    """The first four are set by the app before it starts."""
+
+    settings: WorkerSettings
+    on_assigned: AssignmentHook
+    on_revoked: RevocationHook
+    on_out_of_range: Callable[[OutOfRange], None]
+    _thread: BatchThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _NoReadOffset()
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def thread(self) -> BatchThread:
+        return self._thread
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """What is dropped here when the flow stops is read again: every assignment places anew."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        generation = self.app.consumer_generation_id
+        for fetched in await self._thread.fetch(timeout):
+            if not self.flow_active or self.should_stop:
+                return
+            if isinstance(fetched, OutOfRange):
+                self.on_out_of_range(fetched)
+                continue
+            batch = fetched.batch
+            tp = TP(batch.topic, batch.partition)
+            arrived_s = batch.records[-1].timestamp / 1000 if batch.records else 0.0
+            yield tp, ConsumerMessage(
+                batch.topic, batch.partition, batch.end - 1, arrived_s, 0, None, None, cast(Any, fetched),
+                None, None, None, tp, generation_id=generation,
+            )  # fmt: skip
+
+    async def perform_seek(self) -> None:
+        """Called by Faust after every assignment, right before the flow resumes: claim, load, place."""
+        self._committed_offset.clear()
+        await self.on_assigned(self.app.consumer_generation_id, frozenset(self.assignment()))
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Faust waits here for the batch being processed; our claims end before it and the state after."""
+        await self.on_revoked()
+        await super().on_partitions_revoked(revoked)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        self._thread.full.add(tp)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        self._thread.full.discard(tp)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """The offsets inside a batch are no gap."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Batches of a partition are acknowledged in order. (Faust's own way commits one per interval.)"""
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        highest = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return int(highest) + 1
+
+    async def verify_all_partitions_active(self) -> None:
+        """See BatchThread.verify_event_path."""
+
+
+class BatchTransport(driver.Transport):
+    Consumer = BatchConsumer
+
+
+class RawBatch(faust.Schema):  # type: ignore[type-arg] # Faust's is generic for the type checker only
+    """Hands `Fetched` through: a batch is decoded by the pipeline."""
+
+    def loads_key(self, app: Any, message: Any, **options: Any) -> None:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **options: Any) -> Any:
+        return message.value

@@ -1,0 +1,177 @@
+"""The Faust application: one agent over all input topics, a timer for what time alone changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+from faust.types import TP
+
+from stream.kafka.assignment import Assignment
+from stream.kafka.errors import WorkerRefused
+from stream.kafka.log_probe import LogProbe
+from stream.kafka.producer import Capabilities
+from stream.kafka.publisher import Publisher
+from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, Fetched, RawBatch
+from stream.kafka.watchdog import Watchdog
+from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreUnreachable
+
+log = structlog.get_logger("latido.kafka")
+
+
+_WATCH_EVERY_MS = 5_000
+
+
+def wall_ms() -> int:
+    """The one place where the wall clock enters."""
+    return time.time_ns() // 1_000_000
+
+
+class _Boot(BootStrategy):
+    """No producer of Faust's: outputs leave through outbox.py. No web server: Faust's says OK always."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class WorkerApp(faust.App):
+    """`failure` is set once when the worker must stop."""
+
+    BootStrategy = _Boot
+
+    def __init__(
+        self, settings: WorkerSettings, tables: PartitionTables, board: SnapshotBoard,
+        capabilities: Capabilities, partitions: int,
+    ) -> None:  # fmt: skip
+        self.worker_settings = settings
+        self.partitions = partitions
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.owned = Assignment(settings, tables, capabilities, self._consumer_thread, wall_ms, self.fail)
+        self.publisher = Publisher(settings, board, capabilities, partitions, wall_ms)
+        self.probe = LogProbe(settings.client_options, settings.metadata_age_ms)
+        limit_ms = settings.session_timeout_ms + settings.watchdog_margin_ms
+        self.watchdog = Watchdog(self.probe, board, settings.topics, partitions, limit_ms, wall_ms)
+        self._board = board
+        super().__init__(settings.group, loop=asyncio.get_running_loop(), **_faust_settings(settings))
+        self._declare()
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker with this reason. The first one counts."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+    def _consumer_thread(self) -> BatchThread:
+        return cast(BatchConsumer, self.consumer).thread
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    def _new_consumer(self) -> BatchConsumer:
+        consumer = cast(BatchConsumer, super()._new_consumer())
+        consumer.settings = self.worker_settings
+        consumer.on_assigned = self._on_assigned
+        consumer.on_revoked = self.owned.release
+        consumer.on_out_of_range = self.owned.out_of_range
+        return consumer
+
+    async def _on_assigned(self, generation: int, tps: frozenset[TP]) -> None:
+        """Equal partition numbers keep one visitor in one state; anything else would split visitors."""
+        topics = set(self.worker_settings.topics)
+        for number in {tp.partition for tp in tps}:
+            if number >= self.partitions or {tp.topic for tp in tps if tp.partition == number} != topics:
+                self.fail(WorkerRefused(
+                    f"the partition counts changed while running (they were {self.partitions}): visitors would "
+                    "move between partitions; give all input topics the same count and use another --namespace"
+                ))  # fmt: skip
+                return
+        await self.owned.begin(generation, tps)
+
+    def _declare(self) -> None:
+        topic = self.topic(*self.worker_settings.topics, schema=RawBatch())
+
+        async def apply(batches: Any) -> None:
+            await self._apply(batches)
+
+        # One at a time: the order of a partition is kept, and there is one place where a step can fail.
+        self.agent(topic, name="apply", concurrency=1)(apply)
+        self.task(self._tick)
+        self.task(self._publish)
+        self.task(self._watch)
+
+    async def _apply(self, batches: Any) -> None:
+        """Faust acknowledges what this loop has passed; a failed step stops the worker or seeks back."""
+        events: AsyncIterator[Any] = batches.events()
+        async for event in events:
+            fetched: Fetched = event.value
+            await self.owned.process(fetched)
+
+    async def _tick(self) -> None:
+        await self._every(self.worker_settings.tick_ms, self._tick_once)
+
+    async def _tick_once(self) -> None:
+        try:
+            shared_live_ms = await self._board.read_clock()
+        except StoreUnreachable:
+            shared_live_ms = None
+        await self.owned.tick(shared_live_ms)
+
+    async def _publish(self) -> None:
+        publishes_here = TP(self.worker_settings.topics[0], 0)
+        try:
+            await self._every(
+                self.worker_settings.publish_every_ms,
+                lambda: self.publisher.tick(self.owned.owns(publishes_here)),
+            )
+        finally:
+            await self.publisher.close()
+
+    async def _watch(self) -> None:
+        await self._every(_WATCH_EVERY_MS, self.watchdog.check)
+
+    async def _every(self, period_ms: int, work: Callable[[], Any]) -> None:
+        """An exception in a timer of Faust's crashes the app without a reason; here it is one."""
+        while not self.should_stop:
+            started = time.monotonic()
+            try:
+                await work()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self.fail(error)
+                return
+            await self.sleep(max(0.01, period_ms / 1000 - (time.monotonic() - started)))
+
+    async def on_stop(self) -> None:
+        """Faust waits for the batch being applied, then leaves the group; our claims end in between."""
+        await self.owned.release()
+        await super().on_stop()
+        await self.owned.end()
+
+
+def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
+    """What Faust itself must know. The consumer's own settings are in transport.py."""
+    return {
+        "broker": [f"kafka://{server}" for server in settings.servers.split(",")],
+        "store": "memory://",
+        # 0 would silently switch to a round-robin assignor: topics would not stay together by partition.
+        "table_standby_replicas": 1,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "datadir": ".",
+        "stream_buffer_maxsize": settings.buffered_batches,
+        # Before partitions are given away, the batch being applied ends.
+        "stream_wait_empty": True,
+        "stream_recovery_delay": 0.0,
+        "broker_session_timeout": settings.session_timeout_ms / 1000,
+        "broker_request_timeout": settings.request_timeout_ms / 1000,
+        "broker_rebalance_timeout": settings.rebalance_timeout_ms / 1000,
+        "broker_heartbeat_interval": settings.heartbeat_ms / 1000,
+        "broker_max_poll_interval": 1e8,
+        "broker_commit_interval": 1.0,
+    }
