@@ -1,0 +1,92 @@
+"""Commands that show the published KPIs: kpi, watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.commands import options
+
+if TYPE_CHECKING:
+    from stream.commands.watching import Choice
+
+Site = Annotated[str | None, typer.Option("--site", metavar="ID", help="Only this site.")]
+Windows = Annotated[
+    list[str] | None,
+    typer.Option("--window", metavar="NAME", help="Such as 5m, 1h or all; repeat it for more."),
+]
+Segment = Annotated[
+    str,
+    typer.Option("--segment", metavar="NAME", help="all, or such as element=cta-top; * is every one (JSON)."),
+]
+
+
+def kpi(
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Site = None,
+    window: Windows = None,
+    segment: Segment = "all",
+    as_json: options.AsJson = False,
+) -> None:
+    """Print the current KPIs.
+
+    Each with its sample size n, its 95 % interval, and how complete the input is.
+
+    \b
+    Example:
+      latido kpi --window 5m
+      latido kpi --json --segment element=cta-top | jq .kpis.ctr
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+
+    from stream.commands.watching import print_once
+
+    raise typer.Exit(
+        asyncio.run(print_once(chosen, _choice(site, window, segment, as_json), as_json=as_json))
+    )
+
+
+def watch(
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Site = None,
+    window: Windows = None,
+    segment: Segment = "all",
+    once: Annotated[bool, typer.Option("--once", help="Print one screen and end.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Watch the KPIs move, in the terminal.
+
+    Keys: q ends, s shows the next site. With --json each changed record is printed as one line.
+
+    \b
+    Example:
+      latido watch
+      latido watch --window 1m --window 1h --site shop-es
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+    import sys
+
+    from stream.commands import watching
+
+    choice = _choice(site, window, segment, as_json)
+    if once or not (as_json or sys.stdout.isatty()):
+        raise typer.Exit(asyncio.run(watching.print_once(chosen, choice, as_json=as_json)))
+    if as_json:
+        asyncio.run(watching.print_changes(chosen, choice))
+    raise typer.Exit(asyncio.run(watching.watch(chosen, choice)))
+
+
+def _choice(site: str | None, window: list[str] | None, segment: str, as_json: bool) -> Choice:
+    from stream.commands.failures import WrongUse
+    from stream.commands.watching import Choice
+
+    if segment == "*" and not as_json:
+        raise WrongUse("--segment '*' needs --json; on the screen choose one, such as element=cta-top")
+    return Choice(site, tuple(window or ()), segment)

@@ -1,0 +1,206 @@
+"""The published snapshot as a screen: one row per KPI, one group of columns per window.
+
+Everything that came out of an event is escaped before it is shown; markup is never interpreted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stream.commands.figures import Figure, Published, duration, figure, in_order, label, windows_in_order
+from stream.pipeline.take_snapshot import Header
+from stream.telemetry import escape
+
+STALE_AFTER_MS: Final = 5_000
+"""The publisher announces itself at least once a second; silent for longer, nobody counts."""
+STATUS_STYLE: Final = {
+    "complete": "green",
+    "catching_up": "yellow",
+    "partial": "red",
+    "stale": "bright_black",
+}
+STATUS_TEXT: Final = {
+    "complete": "complete",
+    "catching_up": "catching up",
+    "partial": "partial: not every partition is counted",
+    "stale": "stale: no worker publishes",
+}
+LABEL_WIDTH: Final = 19
+WINDOW_WIDTH: Final = 34
+"""Value, interval and n of one window with the space around them."""
+FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m")
+"""Windows to keep when the terminal is too narrow for all."""
+LONGEST_NAME: Final = 40
+FIXED_LINES: Final = 6
+"""Status, two lines of heading, rules and footer around the rows of KPIs."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What one screen shows. `segments` are the names shown in place of `all`; '' means every one."""
+
+    header: Header
+    records: Sequence[Published]
+    site: str | None = None
+    windows: tuple[str, ...] = ()
+    segment: str = "all"
+
+    @property
+    def sites(self) -> list[str]:
+        return sorted({record.site_id for record in self.records})
+
+    def shown_site(self) -> str | None:
+        """The site asked for, else the first one."""
+        return self.site or next(iter(self.sites), None)
+
+
+def screen(view: View, now_ms: int, width: int, height: int | None = None) -> RenderableType:
+    """Everything, fitted to the width; `height` None: as long as it becomes."""
+    status, age_ms = state_of(view.header, now_ms)
+    mine = [record for record in view.records if record.site_id == view.shown_site()]
+    chosen = [record for record in mine if record.segment_name == view.segment]
+    windows = fitting_windows([record.window.name for record in chosen], view.windows, width)
+    by_window = {record.window.name: record for record in chosen}
+    parts: list[RenderableType] = [_status_line(view, status, age_ms)]
+    rows = 0
+    if windows:
+        table, rows = _kpi_table(windows, by_window, faded=status == "stale")
+        parts.append(table)
+    else:
+        parts.append(Text(f"nothing of segment {escape(view.segment)} is published", style="yellow"))
+    room = None if height is None else height - rows - FIXED_LINES - 3
+    if view.segment == "all" and windows and (room is None or room >= 3):
+        segments = _segments(mine, windows[0], faded=status == "stale", room=room)
+        if segments is not None:
+            parts.append(segments)
+    parts.append(_footer(view.header))
+    return Group(*parts)
+
+
+def state_of(header: Header, now_ms: int) -> tuple[str, int]:
+    """(completeness status as of now, age of the snapshot in ms)."""
+    age_ms = max(0, now_ms - to_ms(header.published_at))
+    return ("stale" if age_ms > STALE_AFTER_MS else header.completeness.status), age_ms
+
+
+def to_ms(time: str) -> int:
+    """RFC 3339 as latido writes it, in ms since the epoch."""
+    from schemas.times import parse_time
+    from schemas.times import to_ms as ms
+
+    return ms(parse_time(time))
+
+
+def fitting_windows(published: Sequence[str], wanted: Sequence[str], width: int) -> list[str]:
+    """The windows to show, short to long: those asked for, else the most telling that fit."""
+    there = [name for name in wanted if name in published] if wanted else list(dict.fromkeys(published))
+    room = max(1, (width - LABEL_WIDTH) // WINDOW_WIDTH)
+    choice = [name for name in FIRST_CHOICE if name in there] + [n for n in there if n not in FIRST_CHOICE]
+    return windows_in_order((there if wanted else choice)[:room])
+
+
+def _status_line(view: View, status: str, age_ms: int) -> Text:
+    style = STATUS_STYLE.get(status, "red")
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append("● ", style=style)
+    line.append(STATUS_TEXT.get(status, escape(status, LONGEST_NAME)), style=f"bold {style}")
+    line.append(f"  published {duration(age_ms)} ago", style="red" if status == "stale" else "dim")
+    site = view.shown_site()
+    if site is not None:
+        line.append("   site ", style="dim")
+        line.append(escape(site, LONGEST_NAME), style="bold")
+        if len(view.sites) > 1:
+            line.append(f" (1 of {len(view.sites)})", style="dim")
+    if view.header.as_of is not None:
+        line.append("   as of ", style="dim")
+        line.append(escape(view.header.as_of, LONGEST_NAME))
+    return line
+
+
+def _kpi_table(
+    windows: Sequence[str], by_window: Mapping[str, Published], *, faded: bool
+) -> tuple[Table, int]:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, style="dim")
+    table.add_column("", min_width=LABEL_WIDTH - 2, no_wrap=True)
+    for name in windows:
+        table.add_column(
+            _window_title(name), justify="right", min_width=7, no_wrap=True, header_style="bold cyan"
+        )
+        table.add_column("95 % interval", min_width=15, no_wrap=True, header_style="dim")
+        table.add_column("n", justify="right", min_width=5, no_wrap=True, header_style="dim")
+    names = in_order({kpi for window in windows for kpi in by_window[window].kpis})
+    for kpi in names:
+        cells: list[Text] = [Text(escape(label(kpi), LONGEST_NAME))]
+        for window in windows:
+            value = by_window[window].kpis.get(kpi)
+            cells += _cells(figure(kpi, value) if value is not None else Figure(""))
+        table.add_row(*cells, style="bright_black" if faded else None)
+    return table, len(names)
+
+
+def _window_title(name: str) -> str:
+    return "all time" if name == "all" else f"last {escape(name, 8)}"
+
+
+def _cells(one: Figure) -> list[Text]:
+    value = Text(one.value, style="bold" if one.value not in ("", "-") else "dim")
+    if one.doubtful:
+        value.append(" ?", style="bold yellow")
+    return [value, Text(one.beside, style="dim"), Text(one.n, style="dim")]
+
+
+def _segments(records: Sequence[Published], window: str, *, faded: bool, room: int | None) -> Table | None:
+    """The parts of the site in one window, the largest first; None when there are none."""
+    parts = [r for r in records if r.window.name == window and r.segment_name != "all"]
+    if not parts:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, style="dim")
+    table.add_column(f"by element, survey, goal ({_window_title(window)})", no_wrap=True, header_style="dim")
+    for title in ("", "", "95 % interval", "n"):
+        table.add_column(
+            title, no_wrap=True, header_style="dim", justify="right" if title != "95 % interval" else "left"
+        )
+    rows = sorted(
+        ((_weight(kpi), r, name) for r in parts for name, kpi in _rates(r)), key=lambda row: -row[0]
+    )
+    for _, record, name in rows[:room]:
+        value, beside, n = _cells(figure(name, record.kpis[name]))
+        cells = [
+            Text(escape(record.segment_name, LONGEST_NAME)),
+            Text(label(name), style="dim"),
+            value,
+            beside,
+            n,
+        ]
+        table.add_row(*cells, style="bright_black" if faded else None)
+    return table
+
+
+def _rates(record: Published) -> list[tuple[str, dict[str, object]]]:
+    """The KPIs of a segment that say how good, not how many; those without any data are left out."""
+    wanted = ("ctr", "cvr_visitors", "nps", "csat")
+    return [
+        (name, record.kpis[name]) for name in wanted if name in record.kpis and _weight(record.kpis[name])
+    ]
+
+
+def _weight(kpi: Mapping[str, object]) -> int:
+    n = kpi.get("denominator", kpi.get("n"))
+    return n if isinstance(n, int) else 0
+
+
+def _footer(header: Header) -> Text:
+    found = header.completeness
+    line = Text(no_wrap=True, overflow="ellipsis", style="dim")
+    line.append(f"partitions {found.partitions_current} of {found.partitions}")
+    line.append(f"   behind {found.lag_records:,} records", style="yellow" if found.lag_records else "")
+    line.append(f"   late {found.late_records:,}   refused {found.refused_records:,}")
+    if found.held_by is not None:
+        line.append(f"   time held by {escape(found.held_by, LONGEST_NAME)}", style="yellow")
+    return line

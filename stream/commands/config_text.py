@@ -1,0 +1,76 @@
+"""The settings in force as text that can be read back, without a secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from pydantic import BaseModel, SecretStr
+
+from stream.settings import format_duration
+from stream.tables.redis_client import hide_credentials
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+HIDDEN: Final = "(hidden)"
+DURATIONS: Final = frozenset({"gap", "grace", "survey_tolerance", "acknowledge_within"})
+
+
+def as_plain(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON has them: durations as text, secrets hidden, null where nothing is set."""
+    return {name: _plain(name, getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "redis":
+        return hide_credentials(value.get_secret_value())
+    if isinstance(value, SecretStr):
+        return HIDDEN
+    if name in DURATIONS:
+        return format_duration(value)
+    if isinstance(value, BaseModel):
+        return {inner: _plain(inner, getattr(value, inner)) for inner in type(value).model_fields}
+    if name == "goals":
+        return [
+            {key: one for key, one in msgspec.structs.asdict(goal).items() if one is not None}
+            for goal in value
+        ]
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def as_toml(settings: Settings, file: Path | None) -> str:
+    """The same as a settings file; what is not set or hidden is a comment."""
+    plain = as_plain(settings)
+    sections = {name: plain.pop(name) for name in ("kafka", "collector")}
+    goals = plain.pop("goals")
+    read = f"read from {file}" if file is not None else "no settings file was read"
+    lines = [f"# {read}; LATIDO_ variables and flags win over it", *_entries(plain)]
+    for name, section in sections.items():
+        lines += ["", f"[{name}]", *_entries(section)]
+    for goal in goals:
+        lines += ["", "[[goals]]", *_entries(goal)]
+    return "\n".join(lines) + "\n"
+
+
+def _entries(table: dict[str, Any]) -> list[str]:
+    return [_entry(name, value) for name, value in table.items()]
+
+
+def _entry(name: str, value: Any) -> str:
+    if value is None:
+        return f"# {name} is not set"
+    if value == HIDDEN or (isinstance(value, str) and ":***@" in value):
+        return f"# {name} = {json.dumps(value)}"
+    return f"{name} = {json.dumps(value)}"  # a JSON text, number, boolean or list of texts is TOML too
+
+
+def secrets_in(settings: Settings) -> list[str]:
+    """Names of the settings whose values are hidden."""
+    plain = as_plain(settings)
+    tables = [("", plain), *((f"{name}.", plain[name]) for name in ("kafka", "collector"))]
+    return [prefix + name for prefix, table in tables for name, value in table.items() if value == HIDDEN]

@@ -1,0 +1,55 @@
+"""Options that several commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+Broker = Annotated[
+    str | None,
+    typer.Option("--broker", metavar="HOST:PORT", help="Kafka servers, more by commas.", show_default=False),
+]
+Redis = Annotated[
+    str | None,
+    typer.Option("--redis", metavar="URL", help="Redis or Valkey, such as redis://127.0.0.1:6379/0."),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", metavar="NAME", help="Whose tables, in a Redis shared by several."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines for programs.")]
+
+
+class Shared:
+    """Options of `latido` itself, for every command."""
+
+    config: Path | None = None
+    debug: bool = False
+
+
+def settings(**given: Any) -> Settings:
+    """Load the settings with the flags given (None: not given). Raises SettingsProblem."""
+    from stream.settings import load_settings
+
+    return load_settings(Shared.config, **given)
+
+
+def quiet_logs() -> None:
+    """For commands that answer once: client libraries stay silent, the command says itself what failed."""
+    from stream import telemetry
+
+    telemetry.configure("debug" if Shared.debug else "error", "text")
+    if not Shared.debug:
+        telemetry.silence_libraries()
+
+
+def service_logs(chosen: Settings) -> None:
+    """For commands that keep running."""
+    from stream import telemetry
+
+    telemetry.configure("debug" if Shared.debug else chosen.log_level, chosen.log_format)

@@ -1,0 +1,233 @@
+"""Reading the board: once for `kpi`, again and again for `watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from stream.commands.board_view import View, screen
+from stream.commands.failures import DONE, Failed
+from stream.commands.figures import Published, windows_in_order
+from stream.commands.keyboard import pressed_keys
+from stream.pipeline.ports import SnapshotBoard, StoreUnreachable
+from stream.pipeline.take_snapshot import Header, decode_header
+from stream.tables.redis_board import RedisBoard
+from stream.tables.redis_client import connect
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+SHORTEST_PAUSE_S: Final = 0.1
+"""Ten screens a second are as many as anybody sees."""
+LONGEST_PAUSE_S: Final = 1.0
+"""Without news the age still moves, and a lost announcement is made up for."""
+KEYS: Final = "q quits   s next site"
+
+_decode = msgspec.json.Decoder(Published).decode
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which records to show. segment `all`, such as `channel=email`, or `*` for every one (JSON only)."""
+
+    site: str | None = None
+    windows: tuple[str, ...] = ()
+    segment: str = "all"
+
+    def wants(self, record: Published) -> bool:
+        return (
+            self.site in (None, record.site_id)
+            and (not self.windows or record.window.name in self.windows)
+            and self.segment in ("*", record.segment_name)
+        )
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The board at one moment. `raw`: key -> JSON as published."""
+
+    header: Header
+    raw: dict[str, bytes]
+    records: list[Published]
+
+    def chosen(self, choice: Choice) -> list[tuple[str, Published]]:
+        """Keys and records that the choice wants, in order of site, window and segment."""
+        windows = windows_in_order({record.window.name for record in self.records})
+        found = [(key, one) for key, one in zip(self.raw, self.records, strict=True) if choice.wants(one)]
+        return sorted(
+            found,
+            key=lambda item: (item[1].site_id, windows.index(item[1].window.name), item[1].segment_name),
+        )
+
+    def view(self, choice: Choice) -> View:
+        return View(self.header, self.records, choice.site, choice.windows, choice.segment)
+
+
+async def read_board(board: SnapshotBoard) -> Reading | None:
+    """The published snapshot, None before the first. Raises StoreUnreachable, Failed."""
+    header, raw = await board.read_header(), await board.read_records()
+    if header is None:
+        return None
+    try:
+        return Reading(decode_header(header), raw, [_decode(value) for value in raw.values()])
+    except msgspec.MsgspecError as error:
+        raise Failed(
+            f"what is published cannot be read ({error}): it is of another version of latido; "
+            "use the same version as the worker, or another --namespace"
+        ) from None
+
+
+@contextlib.asynccontextmanager
+async def opened_board(settings: Settings) -> AsyncIterator[RedisBoard]:
+    """The board of the settings' namespace. Raises StoreMisconfigured."""
+    client = connect(settings.redis_url)
+    try:
+        yield RedisBoard(client, settings.namespace)
+    finally:
+        await client.aclose()
+
+
+async def print_once(settings: Settings, choice: Choice, *, as_json: bool) -> int:
+    """`latido kpi`, `latido watch --once`. Raises Failed when nothing is published or chosen."""
+    async with opened_board(settings) as board:
+        reading = await read_board(board)
+    if reading is None:
+        raise Failed(_nothing_yet(settings))
+    _check_choice(reading, choice)
+    if as_json:
+        for key, _ in reading.chosen(choice):
+            print(as_line(reading.raw[key]))
+        return DONE
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(screen(reading.view(choice), _now_ms(), console.width))
+    return DONE
+
+
+async def print_changes(settings: Settings, choice: Choice) -> None:
+    """`latido watch --json`: each record when it is new or changed, until stopped."""
+    seen: dict[str, int] = {}
+    async with opened_board(settings) as board:
+        async for reading in readings(board):
+            for key, record in reading.chosen(choice) if reading else []:
+                if seen.get(key) != record.sequence:
+                    seen[key] = record.sequence
+                    print(as_line(reading.raw[key]) if reading else "", flush=True)
+
+
+async def watch(settings: Settings, choice: Choice) -> int:
+    """The live screen, until q or Ctrl-C."""
+    console = Console(highlight=False)
+    async with opened_board(settings) as board:
+        with pressed_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+            async for reading, problem in _survived(board):
+                choice, quit_ = _obey(keys, reading, choice)
+                if quit_:
+                    break
+                live.update(_shown(settings, reading, choice, problem, console), refresh=True)
+    return DONE
+
+
+def _shown(
+    settings: Settings, reading: Reading | None, choice: Choice, problem: str | None, console: Console
+) -> Group:
+    last = Text(problem or KEYS, style="red" if problem else "dim", no_wrap=True, overflow="ellipsis")
+    if reading is None:
+        return Group(Text(_nothing_yet(settings), style="yellow"), Text(""), last)
+    shown = screen(reading.view(choice), _now_ms(), console.width, console.height - 1)
+    return Group(shown, last)
+
+
+def _obey(keys: Callable[[], str], reading: Reading | None, choice: Choice) -> tuple[Choice, bool]:
+    """Apply the keys pressed since the last screen; returns the choice and whether to end."""
+    for key in keys():
+        if key in "qQ\x03\x1b":
+            return choice, True
+        if key in "sS" and reading is not None:
+            choice = msgspec.structs.replace(choice, site=_next_site(reading, choice))
+    return choice, False
+
+
+def _next_site(reading: Reading, choice: Choice) -> str | None:
+    view = reading.view(choice)
+    sites, shown = view.sites, view.shown_site()
+    return sites[(sites.index(shown) + 1) % len(sites)] if shown in sites else choice.site
+
+
+async def readings(board: SnapshotBoard) -> AsyncGenerator[Reading | None]:
+    """The board at every announcement and each second. Raises StoreUnreachable."""
+    news = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in board.announcements():
+            news.set()
+
+    listener = asyncio.create_task(listen())
+    try:
+        while True:
+            yield await read_board(board)
+            await asyncio.sleep(SHORTEST_PAUSE_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LONGEST_PAUSE_S)
+            news.clear()
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+
+
+async def _survived(board: SnapshotBoard) -> AsyncIterator[tuple[Reading | None, str | None]]:
+    """Readings through outages of the store: the last one stays, with the reason why it is old."""
+    last: Reading | None = None
+    while True:
+        try:
+            async with contextlib.aclosing(readings(board)) as stream:
+                async for last in stream:
+                    yield last, None
+        except StoreUnreachable as error:
+            yield last, str(error)
+            await asyncio.sleep(LONGEST_PAUSE_S)
+
+
+def _check_choice(reading: Reading, choice: Choice) -> None:
+    """Raises Failed when a filter leaves nothing, with what there is."""
+    if reading.chosen(choice):
+        return
+    for name, wanted, there in (
+        ("--site", choice.site, sorted({one.site_id for one in reading.records})),
+        (
+            "--window",
+            ",".join(choice.windows),
+            windows_in_order({one.window.name for one in reading.records}),
+        ),
+        ("--segment", choice.segment, sorted({one.segment_name for one in reading.records})),
+    ):
+        if wanted and not set(wanted.split(",")) & set(there):
+            shown = ", ".join(there[:8]) + (" ..." if len(there) > 8 else "")
+            raise Failed(f"nothing is published for {name} {wanted}; there is {shown or 'nothing at all'}")
+    raise Failed("nothing is published for this choice; leave out --site, --window or --segment")
+
+
+def _nothing_yet(settings: Settings) -> str:
+    return (
+        f"nothing is published in namespace {settings.namespace} yet: start 'latido worker', "
+        "then send an event, such as: latido send page_view --visitor v1 --url /"
+    )
+
+
+def as_line(raw: bytes) -> str:
+    """A record as one line of JSON in ASCII: nothing in it can move a terminal's cursor."""
+    return json.dumps(json.loads(raw), ensure_ascii=True, separators=(",", ":"))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+__all__ = ["Choice", "Reading", "print_changes", "print_once", "read_board", "readings", "watch"]
