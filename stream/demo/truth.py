@@ -1,0 +1,374 @@
+"""What the numbers should be: every figure recomputed from the whole log, the plain way.
+
+It shares no code with what it checks (an import rule sees to that) and keeps no state between calls: read
+everything, sort, count. One site's numbers are sums over partitions, because each partition has its own
+clocks, visitors and respondents. Times are ms since the epoch.
+
+Sessions beyond 10 000 events or a day (`overlong`) are outside what is recomputed here, and so are more
+than 10 000 values of one dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from schemas.events import Click, Event, FormSubmission, Impression, PageView, SurveyAnswer
+from schemas.keys import segment_name, snapshot_key
+from stream.demo.plain_log import DAY_MS, MINUTE_MS, Accepted, LogRecord, Rules, accept
+from stream.demo.plain_statistics import Kpi, mean, rate, score
+
+Kpis = dict[str, Kpi]
+
+HOUR_MS = 60 * MINUTE_MS
+# name, width, and the bucket to which its beginning is rounded up
+WINDOWS = (
+    ("1m", MINUTE_MS, 10_000),
+    ("5m", 5 * MINUTE_MS, 10_000),
+    ("30m", 30 * MINUTE_MS, 10_000),
+    ("1h", HOUR_MS, 10_000),
+    ("24h", DAY_MS, MINUTE_MS),
+)
+# The lowest satisfied score of the usual scales; of others it begins the upper quarter.
+SATISFIED_FROM = {
+    (1, 5): 4, (0, 5): 4, (1, 7): 6, (1, 10): 9, (0, 10): 9, (1, 4): 3, (1, 3): 3, (1, 2): 2, (0, 1): 1
+}  # fmt: skip
+# Durations are squared in whole tenths of a second.
+DURATION_UNIT_MS = 100
+# Visitors are counted where they were last seen: a window before has lost those who came back.
+WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
+
+
+@dataclass
+class Visit:
+    """One session."""
+
+    events: list[Accepted]
+    goals: set[str] = field(default_factory=set)
+
+    @property
+    def first(self) -> int:
+        return self.events[0].t
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].t
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(one.event, kind) for one in self.events)
+
+    @property
+    def is_bounce(self) -> bool:
+        return self.count(PageView) == 1 and self.count(Click) == 0 and self.count(FormSubmission) == 0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A visitor and an element, dated by the first impression, else by the first click."""
+
+    element: str
+    t: int
+    seen: bool
+    clicks: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A respondent's latest score, or a skip."""
+
+    survey: str
+    kind: str
+    t: int
+    score: int | None
+    scale: tuple[int, int]
+
+
+@dataclass
+class Site:
+    """Everything there is to count about one site."""
+
+    events: list[Accepted] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    last_seen: list[int] = field(default_factory=list)
+    last_converted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    conversions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    pairs: list[Pair] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def recompute(records: Iterable[LogRecord], rules: Rules, as_of_ms: int) -> dict[str, Kpis]:
+    """Every snapshot record's `kpis` at `as_of_ms`, by its key."""
+    accepted, _ = accept(records, rules)
+    return figures_at(sites_of(accepted, rules), rules, as_of_ms)
+
+
+# ---------------------------------------------------------------- what there is to count
+
+
+def sites_of(accepted: Sequence[Accepted], rules: Rules) -> dict[str, Site]:
+    """Sessions, pairs, conversions and answers of every site."""
+    sites: dict[str, Site] = defaultdict(Site)
+    of_visitor: dict[tuple[int, str, str], list[Accepted]] = defaultdict(list)
+    for one in accepted:
+        sites[one.event.site_id].events.append(one)
+        of_visitor[one.visitor].append(one)
+    for (_, site_id, _), events in of_visitor.items():
+        site = sites[site_id]
+        members = sorted(filter(is_member, events), key=lambda one: one.t)
+        visits = [Visit(run) for run in runs(members, rules.gap_ms)]
+        for visit in visits:
+            reached = (
+                goal.name for goal in rules.goals for one in visit.events if goal.is_reached_by(one.event)
+            )
+            visit.goals = set(reached)
+            site.pairs += page_pairs(visit)
+        site.visits += visits
+        site.last_seen += [members[-1].t] if members else []
+        site.pairs += other_pairs(events, rules)
+        for goal in rules.goals:
+            times = [one.t for one in members if goal.is_reached_by(one.event)]
+            site.conversions[goal.name] += times
+            site.last_converted[goal.name] += [max(times)] if times else []
+    for site in sites.values():
+        site.answers = answers_of(site.events)
+    return dict(sites)
+
+
+def is_member(one: Accepted) -> bool:
+    """Whether the event is part of a session."""
+    if isinstance(one.event, Impression):
+        return one.event.surface == "page"
+    return not isinstance(one.event, SurveyAnswer)
+
+
+def runs(events: Iterable[Accepted], gap_ms: int) -> list[list[Accepted]]:
+    """Cut events, sorted by time, where the silence is longer than the gap."""
+    found: list[list[Accepted]] = []
+    for one in events:
+        if found and one.t - found[-1][-1].t <= gap_ms:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+def page_pairs(visit: Visit) -> list[Pair]:
+    """One pair per element that was seen or clicked on a page during the session."""
+    of_element: dict[str, list[Accepted]] = defaultdict(list)
+    for one in visit.events:
+        if isinstance(one.event, Impression | Click) and one.event.surface == "page":
+            of_element[one.event.element_id].append(one)
+    return [pair_of(element, events) for element, events in of_element.items()]
+
+
+def other_pairs(events: Iterable[Accepted], rules: Rules) -> list[Pair]:
+    """One pair per element of a mail, ad or push and visitor, as long as it is not left alone for a week."""
+    of_element: dict[tuple[str, str], list[Accepted]] = defaultdict(list)
+    for one in sorted(events, key=lambda one: one.t):
+        if isinstance(one.event, Impression | Click) and one.event.surface != "page":
+            of_element[one.event.surface, one.event.element_id].append(one)
+    return [
+        pair_of(element, run)
+        for (_, element), shown in of_element.items()
+        for run in runs(shown, rules.attribution_ms)
+    ]
+
+
+def pair_of(element: str, events: Sequence[Accepted]) -> Pair:
+    seen = [one.t for one in events if isinstance(one.event, Impression)]
+    clicked = [one.t for one in events if isinstance(one.event, Click)]
+    return Pair(element, min(seen or clicked), bool(seen), len(clicked))
+
+
+def answers_of(events: Iterable[Accepted]) -> list[Answer]:
+    """Each respondent's latest score per survey and kind, and every skip."""
+    latest: dict[tuple[object, ...], tuple[int, str, Answer]] = {}
+    skips: list[Answer] = []
+    for one in events:
+        event = one.event
+        if not isinstance(event, SurveyAnswer):
+            continue
+        scale = (event.scale_min, event.scale_max)
+        answer = Answer(event.survey_id, event.survey_kind, one.t, event.score, scale)
+        if event.score is None:
+            skips.append(answer)
+            continue
+        respondent: object = event.respondent_id
+        if respondent is None:
+            respondent = event.customer_id or event.visitor_id
+        elif respondent == "":
+            respondent = (event.visitor_id, event.event_id)
+        who = (one.partition, event.survey_id, event.survey_kind, respondent)
+        latest[who] = max(latest.get(who, (one.t, event.event_id, answer)), (one.t, event.event_id, answer),
+                          key=lambda dated: dated[:2])  # fmt: skip
+    return [answer for _, _, answer in latest.values()] + skips
+
+
+# ---------------------------------------------------------------- the figures of a window
+
+
+@dataclass(frozen=True)
+class Span:
+    """Times from `start` to before `end`."""
+
+    start: float
+    end: float
+
+    def has(self, t: int) -> bool:
+        return self.start <= t < self.end
+
+    def count(self, times: Iterable[int]) -> Kpi:
+        return {"type": "count", "value": sum(map(self.has, times))}
+
+
+def spans(as_of_ms: int) -> dict[str, tuple[Span, Span | None]]:
+    """The windows that end at `as_of_ms`, each with the window before, if there is one.
+
+    They have no end of their own: what a clock that runs ahead sent counts now.
+    """
+    found: dict[str, tuple[Span, Span | None]] = {"all": (Span(-math.inf, math.inf), None)}
+    for name, width_ms, bucket_ms in WINDOWS:
+        start = math.ceil((as_of_ms - width_ms) / bucket_ms) * bucket_ms
+        found[name] = Span(start, math.inf), Span(start - width_ms, start)
+    return found
+
+
+def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[str, Kpis]:
+    """The figures of every site, window and segment, by the key of the snapshot record."""
+    found: dict[str, Kpis] = {}
+    for site_id, site in sites.items():
+        ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
+        for segment, times, kpis in segments(site, ended):
+            for window, (now, before) in spans(as_of_ms).items():
+                if segment != "all" and not any(now.has(t) or (before and before.has(t)) for t in times):
+                    continue
+                key = snapshot_key(site_id, window, segment)
+                found[key] = with_previous(kpis(now), kpis(before) if before else None)
+                if segment == "all" and window == "5m":
+                    found[key]["active_visitors"] = found[key]["unique_visitors"]
+    return found
+
+
+def with_previous(now: Kpis, before: Kpis | None) -> Kpis:
+    """Each figure with that of the window before."""
+    if before is None:
+        return now
+    return {
+        name: kpi if name in WITHOUT_PREVIOUS else {**kpi, "previous": before[name]["value"]}
+        for name, kpi in now.items()
+    }
+
+
+Segment = tuple[str, list[int], Callable[[Span], Kpis]]
+
+
+def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
+    """Segment `all`, and every element, position, survey and goal that occurs.
+
+    Each by its name, the times of all it counts (it is there while one is in the window or the one
+    before), and what its figures are in a span.
+    """
+    shown = [one for one in site.events if isinstance(one.event, Impression | Click)]
+    yield (
+        "all",
+        [],
+        lambda span: {
+            **visitor_kpis(site, ended, span),
+            **click_kpis(shown, site.pairs, span),
+            **survey_kpis(site.answers, span),
+        },
+    )
+    for element in {shown_of(one).element_id for one in shown}:
+        mine = [one for one in shown if shown_of(one).element_id == element]
+        pairs = [pair for pair in site.pairs if pair.element == element]
+        yield segment_name("element", element), times_of(mine), partial(click_kpis, mine, pairs)
+    for position in {shown_of(one).position for one in shown} - {None}:
+        mine = [one for one in shown if shown_of(one).position == position]
+        yield segment_name("position", str(position)), times_of(mine), partial(position_kpis, mine)
+    for survey in {answer.survey for answer in site.answers}:
+        answers = [answer for answer in site.answers if answer.survey == survey]
+        yield segment_name("survey", survey), [answer.t for answer in answers], partial(survey_kpis, answers)
+    for goal, times in site.conversions.items():
+        ends = [visit.last for visit in ended if goal in visit.goals]
+        yield segment_name("goal", goal), times + ends, partial(goal_kpis, site, goal, ended)
+
+
+def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:
+    """Sessions by their last event, views and forms by their own time, visitors by when last seen."""
+    over = [visit for visit in ended if span.has(visit.last)]
+    visits = [visit for visit in site.visits if span.has(visit.last)]
+    pages = [visit.count(PageView) for visit in over]
+    with_open = sum(visit.count(PageView) for visit in visits) / len(visits) if visits else None
+    durations = [visit.last - visit.first for visit in over]
+    sessions = {"value": len(visits), "open": len(visits) - len(over), "ended": len(over)}
+    return {
+        "page_views": span.count(times_of(site.events, PageView)),
+        "form_submissions": span.count(times_of(site.events, FormSubmission)),
+        "unique_visitors": span.count(site.last_seen),
+        "sessions": {"type": "count", **sessions},
+        "pages_per_session": mean(pages, "ended sessions", with_open=with_open),
+        "session_duration_ms": mean(durations, "ended sessions", DURATION_UNIT_MS),
+        "bounce_rate": rate(sum(visit.is_bounce for visit in over), len(over), "ended sessions"),
+    }
+
+
+def click_kpis(shown: Sequence[Accepted], pairs: Sequence[Pair], span: Span) -> Kpis:
+    """Impressions and clicks by their own times, pairs by theirs."""
+    in_span = [pair for pair in pairs if span.has(pair.t)]
+    seen = [pair for pair in in_span if pair.seen]
+    kpis = position_kpis(shown, span)
+    kpis["ctr"]["unmatched_clicks"] = sum(pair.clicks for pair in in_span if not pair.seen)
+    clicked = sum(pair.clicks > 0 for pair in seen)
+    return {**kpis, "unique_ctr": rate(clicked, len(seen), "visitor and element pairs seen")}
+
+
+def position_kpis(shown: Sequence[Accepted], span: Span) -> Kpis:
+    """Gross figures: one pair may be seen at several positions."""
+    impressions = span.count(times_of(shown, Impression))
+    clicks = span.count(times_of(shown, Click))
+    ctr = rate(clicks["value"], impressions["value"], "impressions", unmatched_clicks=0)
+    return {"impressions": impressions, "clicks": clicks, "ctr": ctr}
+
+
+def survey_kpis(answers: Sequence[Answer], span: Span) -> Kpis:
+    """NPS and CSAT over the latest answers given in the span."""
+    given = [answer for answer in answers if span.has(answer.t)]
+    nps = [answer.score for answer in given if answer.kind == "nps"]
+    csat = [answer for answer in given if answer.kind == "csat" and answer.score is not None]
+    return {
+        "nps": score([one for one in nps if one is not None], skipped=nps.count(None)),
+        "csat": rate(sum(map(is_satisfied, csat)), len(csat), "answers, latest per respondent"),
+    }
+
+
+def goal_kpis(site: Site, goal: str, ended: Sequence[Visit], span: Span) -> Kpis:
+    """Conversions by their own time, visitors by their latest one, sessions by their last event."""
+    converted = sum(map(span.has, site.last_converted[goal]))
+    over = [visit for visit in ended if span.has(visit.last)]
+    reached = sum(goal in visit.goals for visit in over)
+    return {
+        "conversions": span.count(site.conversions[goal]),
+        "cvr_visitors": rate(converted, sum(map(span.has, site.last_seen)), "unique visitors"),
+        "cvr_sessions": rate(reached, len(over), "ended sessions"),
+    }
+
+
+def is_satisfied(answer: Answer) -> bool:
+    low, high = answer.scale
+    return answer.score is not None and answer.score >= SATISFIED_FROM.get(
+        answer.scale, math.ceil((low + 3 * high) / 4)
+    )
+
+
+def shown_of(one: Accepted) -> Impression | Click:
+    """The impression or click it is. Raises TypeError for another event."""
+    if isinstance(one.event, Impression | Click):
+        return one.event
+    raise TypeError(f"{one.event.type} shows nothing")
+
+
+def times_of(events: Iterable[Accepted], kind: type[Event] | None = None) -> list[int]:
+    return [one.t for one in events if kind is None or isinstance(one.event, kind)]

@@ -1,0 +1,100 @@
+"""What the demo shows while it runs: the view of `latido watch` in a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from schemas.keys import ALL, snapshot_key
+from stream.demo.processes import environment
+from stream.pipeline.ports import SnapshotBoard
+
+LINE_EVERY_S: Final = 3.0
+STOPPED_WITHIN_S: Final = 5.0
+SITE: Final = "default"
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(text, flush=True)
+
+
+@contextlib.asynccontextmanager
+async def live_view(board: SnapshotBoard, settings: Mapping[str, str]) -> AsyncIterator[None]:
+    """Show the numbers until the block ends."""
+    showing = asyncio.create_task(_show(board, settings))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await showing
+
+
+async def _show(board: SnapshotBoard, settings: Mapping[str, str]) -> None:
+    if sys.stdout.isatty():
+        await _watch(settings)
+    while True:
+        await asyncio.sleep(LINE_EVERY_S)
+        say(status_line(await board.read_records()))
+
+
+async def _watch(settings: Mapping[str, str]) -> None:
+    """Give the terminal to `latido watch`; returns only when that ends by itself."""
+    watch = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stream", "watch"),
+        stdin=asyncio.subprocess.DEVNULL,
+        env=environment(settings),
+    )
+    try:
+        await watch.wait()
+    finally:
+        # Asked politely first: it has to give the terminal back as it was.
+        for end in (watch.terminate, watch.kill):
+            if watch.returncode is None:
+                with contextlib.suppress(ProcessLookupError, TimeoutError):
+                    end()
+                    await asyncio.wait_for(watch.wait(), STOPPED_WITHIN_S)
+
+
+def status_line(records: Mapping[str, bytes]) -> str:
+    """The most telling numbers of a snapshot in one line."""
+    now = _kpis(records, "5m")
+    total = _kpis(records, ALL)
+    if not total:
+        return "nothing published yet"
+    figures = {
+        "active now": _value(now, "active_visitors"),
+        "page views": _value(total, "page_views"),
+        "sessions": _value(total, "sessions"),
+        "pages/session": _value(total, "pages_per_session"),
+        "CTR": _percent(_value(total, "ctr")),
+        "NPS": _value(total, "nps"),
+        "CSAT": _percent(_value(total, "csat")),
+    }
+    return " · ".join(f"{name} {_shown(value)}" for name, value in figures.items())
+
+
+def _kpis(records: Mapping[str, bytes], window: str) -> dict[str, Any]:
+    record = records.get(snapshot_key(SITE, window, ALL))
+    kpis: dict[str, Any] = {} if record is None else json.loads(record)["kpis"]
+    return kpis
+
+
+def _value(kpis: Mapping[str, Any], name: str) -> float | None:
+    value: float | None = kpis.get(name, {}).get("value")
+    return value
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{100 * value:.1f} %"
+
+
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
