@@ -1,0 +1,223 @@
+"""What is measured, one function per table of the report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks import load, restart, servers
+from tests.benchmarks.figures import Figure, Section, median, milliseconds, spread, thousands
+from tests.benchmarks.latency import WARM_UP_S, Latency, measure_latency
+from tests.benchmarks.options import Options
+from tests.benchmarks.publishing import measure_ticks
+from tests.benchmarks.report import say
+from tests.benchmarks.sampling import Spent, spent
+from tests.benchmarks.throughput import Work, work_off
+from tests.benchmarks.truth import Truth, recompute
+from tests.benchmarks.workload import RECORD_BYTES, SHARES, Workload
+
+SNAPSHOT_CEILING_S: Final = 3.0
+RESTART_CEILING_S: Final = 10.0
+"""Loose: they find a wake-up that is lost, or a start that is quadratic. Beyond, the bench fails."""
+
+_COLLECTORS: Final = ("off", "50000,20,100", "+freeze", "50000,20,100+freeze")
+_FUNCTIONS_SHOWN: Final = 25
+_TICKS: Final = 40
+
+
+class TooSlow(RuntimeError):
+    """A ceiling is exceeded: something is broken, not merely slow."""
+
+
+def backlog(options: Options) -> list[Section]:
+    """`session-2m`, floor and worker in turns."""
+    floors: list[float] = []
+    works: list[Work] = []
+    profile = Path(tempfile.mkdtemp(prefix="latido-profile-")) / "stacks"
+    with servers.kafka() as broker:
+        workload, truth = _produced(broker.address, "session-2m", options.events, options.visitors)
+        topic = workload.topics[0]
+        for number in range(1, options.rounds + 1):
+            floors.append(_floor(broker.address, topic, options.events))
+            works.append(_worked(broker.address, truth, options.events, f"round {number}"))
+        floors.append(_floor(broker.address, topic, options.events))
+        sections = [_backlog_section(options, floors, works)]
+        if options.collectors:
+            sections.append(_collectors(broker.address, truth, options))
+        if options.profile:
+            say("once more, with the sampler looking")
+            work_off(broker.address, truth, options.events, profile=profile)
+            sections.append(_profile_section(*spent(profile.read_text(encoding="utf-8"))))
+    return sections
+
+
+def mixed(options: Options) -> list[Section]:
+    """All four topics."""
+    with servers.kafka() as broker:
+        _, truth = _produced(broker.address, "mixed", options.mixed_events, options.visitors)
+        work = _worked(broker.address, truth, options.mixed_events, "mixed")
+    kinds = ("page views", "impressions", "clicks", "form submissions", "survey answers")
+    shares = ", ".join(f"{share} % {kind}" for kind, share in zip(kinds, SHARES["mixed"], strict=True))
+    text = f"{options.mixed_events:,} events over all four topics: {shares}; the clocks of the topics hold each other."
+    return [Section("A backlog of every kind (mixed)", text, _costs([work], "80 k", "120 k"))]
+
+
+def latency(options: Options) -> list[Section]:
+    """Paced."""
+    say(f"latency: {options.rate:,} events/s for {options.seconds:g} s")
+    found = measure_latency(options.rate, options.seconds)
+    if found.to_snapshot.p95 > SNAPSHOT_CEILING_S:
+        raise TooSlow(f"click to snapshot took {found.to_snapshot.p95:.1f} s, {SNAPSHOT_CEILING_S:g} s are allowed")
+    return [_latency_section(found, options.seconds)]
+
+
+def open_sessions(options: Options) -> list[Section]:
+    """Memory and restart."""
+    say(f"restart: {options.sessions:,} open sessions")
+    found = restart.measure_restart(options.sessions)
+    if found.after_kill_s > RESTART_CEILING_S:
+        raise TooSlow(f"a restart took {found.after_kill_s:.1f} s, {RESTART_CEILING_S:g} s are allowed")
+    n = found.sessions
+    text = f"{n:,} visitors with one event each within {restart.SPAN_MS // 60_000} minutes; then the worker is stopped, and killed."
+    return [Section("Many open sessions", text, [
+        Figure("worker memory per open session, all state (RSS grown)", f"{found.worker_bytes / n:.0f} B", "450 B", "360 B"),
+        Figure("Redis memory per open session, all tables", f"{found.redis_bytes / n:.0f} B", "200 B", "110 B"),
+        Figure("of it the visitors' table / the event ids", f"{found.visitors_bytes / n:.0f} / {found.dedupe_bytes / n:.0f} B"),
+        Figure("restart after an orderly stop: process started to every partition committed", f"{found.after_stop_s:.1f} s",
+               "5 s", "2.5 s"),
+        Figure("the same after kill -9 (the group waits 6 s for the dead member)", f"{found.after_kill_s:.1f} s"),
+        Figure("until what came meanwhile is counted", f"{found.after_kill_read_s:.1f} s"),
+    ])]  # fmt: skip
+
+
+def publisher(options: Options) -> list[Section]:
+    """The cost of one tick."""
+    figures = []
+    for partitions in (1, 64):
+        say(f"publisher: {partitions} partitions")
+        tick = measure_ticks(partitions, options.publisher_events, _TICKS)
+        targets = ("50 ms", "20 ms") if partitions == 64 else ("", "")
+        figures += [
+            Figure(f"{partitions} partitions, {tick.records} records: whole tick, p50 / p99",
+                   f"{milliseconds(tick.whole.p50)} / {milliseconds(tick.whole.p99)}", *targets),
+            Figure(f"{partitions} partitions: reading the sums / adding up and encoding, p50",
+                   f"{milliseconds(tick.read.p50)} / {milliseconds(tick.add_up.p50)}"),
+        ]  # fmt: skip
+    text = (
+        f"{options.publisher_events:,} mixed events, in one partition and spread over 64; every record of every window is "
+        "made, as at a tick that changes all. Visitors and sessions do not matter: partitions write sums."
+    )
+    return [Section("The publisher", text, figures)]
+
+
+def _produced(broker: str, name: str, events: int, visitors: int) -> tuple[Workload, Truth]:
+    workload = Workload(name, events, visitors, time.time_ns() // 1_000_000)
+    say(f"{name}: producing {events:,} events of {visitors:,} visitors")
+    load.produce(broker, workload.messages())
+    return workload, recompute(workload)
+
+
+def _floor(broker: str, topic: str, events: int) -> float:
+    cpu_s, wall_s = load.measure_floor(broker, topic, events)
+    say(f"floor: {thousands(events / cpu_s)} events per CPU second, {thousands(events / wall_s)} per second")
+    return events / cpu_s
+
+
+def _worked(broker: str, truth: Truth, events: int, name: str, collector: str = "") -> Work:
+    work = work_off(broker, truth, events, collector=collector)
+    say(f"worker, {name}: {thousands(work.per_cpu_s)} events per CPU second, {thousands(work.per_wall_s)} per second")
+    return work
+
+
+def _backlog_section(options: Options, floors: list[float], works: list[Work]) -> Section:
+    ratio = median([work.per_cpu_s for work in works]) / median(floors)
+    last = works[-1]
+    figures = [
+        *_costs(works, "120 k", "180 k"),
+        Figure("floor (confluent-kafka, orjson, one count): events per CPU second", thousands(median(floors)) + spread(floors)),
+        Figure("worker and redis-server / floor", f"{ratio:.3f}"),
+        *_memory(last),
+    ]  # fmt: skip
+    text = (
+        f"{options.events:,} page views of {options.visitors:,} visitors, {RECORD_BYTES} bytes each, 20 ms of event time apart, "
+        f"up to 30 s out of order; read by one worker from the beginning, floor and worker in turns ({options.rounds} rounds, "
+        f"medians). Store: {last.redis_server}, append-only file synced every second."
+    )
+    return Section("A backlog of page views (session-2m)", text, figures)
+
+
+def _costs(works: list[Work], target: str, ambition: str) -> list[Figure]:
+    last = works[-1]
+    all_per_cpu = [work.per_cpu_s for work in works]
+    return [
+        Figure("events per CPU second, worker and redis-server", thousands(median(all_per_cpu)) + spread(all_per_cpu),
+               target, ambition),
+        Figure("the same up to the last output acknowledged", thousands(median([w.per_cpu_s_drained for w in works]))),
+        Figure("events per CPU second of the worker alone", thousands(median([w.per_worker_cpu_s for w in works]))),
+        Figure("CPU of an event, worker / redis-server",
+               f"{last.worker_cpu_s / last.measured * 1e6:.1f} / {last.redis_cpu_s / last.measured * 1e6:.1f} us"),
+        Figure("events per second of wall time", thousands(median([w.per_wall_s for w in works]))),
+        Figure("commit, sent to answered, p50 / p99",
+               f"{milliseconds(last.commits.p50)} / {milliseconds(last.commits.p99)} "
+               f"({last.commits.n} commits of {last.records_per_commit:.0f} records)"),
+        Figure("session records published (all equal to the recomputation)", f"{last.published:,}"),
+    ]  # fmt: skip
+
+
+def _memory(work: Work) -> list[Figure]:
+    stored, tables = work.stored, work.redis_tables
+    n = max(1, stored.sessions)
+    return [
+        Figure("sessions stored at the end, open / ended but not final",
+               f"{stored.open_sessions:,} / {stored.ended_sessions:,}"),
+        Figure("Redis memory grown per session stored, all tables", f"{(work.redis_bytes - work.idle_redis_bytes) / n:.0f} B"),
+        Figure("of it visitors / event ids / former visitors",
+               f"{tables['visitors'] / n:.0f} / {tables['dedupe'] / n:.0f} / {tables['seen'] / n:.0f} B"),
+        Figure("worker memory grown per session stored (RSS)", f"{(work.worker_bytes - work.idle_worker_bytes) / n:.0f} B"),
+    ]  # fmt: skip
+
+
+def _latency_section(found: Latency, seconds: float) -> Section:
+    table, snapshot = found.to_table, found.to_snapshot
+    text = (
+        f"{found.rate:,} page views a second asked for, {found.sent_per_s:,.0f} sent, for {seconds:g} s after a warm-up of "
+        f"{WARM_UP_S:g} s, and clicks at random moments; timed from before the producer's call. "
+        f"Worker {found.worker_cpu_share:.0%}, redis-server {found.redis_cpu_share:.0%} of one core."
+    )
+    return Section("Latency at a paced rate", text, [
+        Figure("event to table (Redis), p50 / p99", f"{milliseconds(table.p50)} / {milliseconds(table.p99)}",
+               "60 / 200 ms at 20 k/s", "30 / 100 ms at 20 k/s"),
+        Figure("event to table, largest of all", f"{milliseconds(table.largest)} of {table.n:,}"),
+        Figure("click to snapshot topic, p50", milliseconds(snapshot.p50)),
+        Figure("click to snapshot topic, p95", milliseconds(snapshot.p95), "0.8 s", "0.4 s"),
+        Figure("click to snapshot topic, largest of all", f"{milliseconds(snapshot.largest)} of {snapshot.n:,}"),
+    ])  # fmt: skip
+
+
+def _collectors(broker: str, truth: Truth, options: Options) -> Section:
+    """Each setting between two runs without it, so that a drift of the machine shows as such."""
+    before = _worked(broker, truth, options.events, "collector as it is")
+    figures = []
+    for how in _COLLECTORS:
+        changed = _worked(broker, truth, options.events, f"collector {how}", how)
+        after = _worked(broker, truth, options.events, "collector as it is")
+        usual = (before.per_worker_cpu_s + after.per_worker_cpu_s) / 2
+        drift = after.per_worker_cpu_s / before.per_worker_cpu_s
+        figures.append(Figure(f"gc {how}", f"{changed.per_worker_cpu_s / usual:.2f} (drift meanwhile {drift:.2f})"))
+        before = after
+    text = (
+        "Events per CPU second of the worker with another setting of Python's garbage collector, as a ratio to the runs "
+        "before and after with the default one."
+    )
+    return Section("Garbage collector", text, figures)
+
+
+def _profile_section(functions: list[Spent], samples: int) -> Section:
+    shown = [
+        Figure(one.function, f"{one.itself / samples:.1%} itself, {one.total / samples:.1%} with what it calls")
+        for one in functions[:_FUNCTIONS_SHOWN]
+    ]
+    text = f"{samples:,} samples of the worker's threads on `session-2m`, those that wait left out; the first {_FUNCTIONS_SHOWN}."
+    return Section("Where the worker's time goes", text, shown)

@@ -1,0 +1,127 @@
+"""The worked examples of the KPI catalogue, from counts to published values."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from stream.core import conversion, csat, ctr, engagement, nps
+from stream.core.kpi import Count, Mean, Rate, Score
+from stream.core.sessions import Session
+from stream.core.windows import add
+
+
+def session(pages: int, duration_ms: int, **more: Any) -> Session:
+    return Session(0, "a", 0, duration_ms, "b", 0, events=pages, page_views=pages, **more)
+
+
+def ended(*sessions: Session) -> dict[str, int]:
+    row: defaultdict[str, int] = defaultdict(int)
+    for one in sessions:
+        engagement.add_ended(row, one, 1)
+    return dict(row)
+
+
+def test_ctr_of_a_mailing() -> None:
+    kpis = ctr.results({ctr.CLICKS: 100, ctr.IMPRESSIONS: 1000, ctr.PAIRS_SEEN: 900, ctr.PAIRS_CLICKED: 90})
+    gross, unique = kpis["ctr"], kpis["unique_ctr"]
+    assert isinstance(gross, Rate)
+    assert isinstance(unique, Rate)
+    assert (gross.value, gross.numerator, gross.denominator, gross.unmatched_clicks) == (0.1, 100, 1000, 0)
+    assert (gross.low, gross.high) == pytest.approx((0.0829, 0.1202), abs=5e-5)
+    assert (unique.value, unique.denominator) == (0.1, 900)
+
+
+def test_cvr_of_a_goal() -> None:
+    counts = {conversion.CONVERSIONS: 25, conversion.CONVERTED_VISITORS: 20, conversion.CONVERTED_SESSIONS: 21}
+    kpis = conversion.results(counts, {engagement.VISITORS: 400, engagement.ENDED: 420})
+    assert kpis["conversions"] == Count(25)
+    by_visitor, by_session = kpis["cvr_visitors"], kpis["cvr_sessions"]
+    assert isinstance(by_visitor, Rate)
+    assert isinstance(by_session, Rate)
+    assert (by_visitor.value, by_visitor.of) == (0.05, "unique visitors")
+    assert (by_session.value, by_session.of) == (0.05, "ended sessions")
+
+
+def test_average_session_duration_of_five_minutes() -> None:
+    duration = engagement.results(ended(session(1, 240_000), session(2, 360_000)))["session_duration_ms"]
+    assert isinstance(duration, Mean)
+    assert (duration.value, duration.n) == (300_000, 2)
+    assert duration.sd == pytest.approx(84_852.8, abs=100)
+
+
+def test_pages_and_bounces_are_over_ended_sessions_with_the_open_ones_beside() -> None:
+    counts = ended(session(1, 0), session(3, 5000)) | {engagement.OPEN: 2, engagement.OPEN_PAGES: 2}
+    kpis = engagement.results(counts)
+    pages, bounce = kpis["pages_per_session"], kpis["bounce_rate"]
+    assert isinstance(pages, Mean)
+    assert isinstance(bounce, Rate)
+    assert kpis["sessions"] == Count(4, open=2, ended=2)
+    assert (pages.value, pages.n, pages.with_open, pages.p50, pages.p95) == (2, 2, 1.5, 1, 3)
+    assert (bounce.numerator, bounce.denominator) == (1, 2)
+
+
+def test_retracting_a_session_leaves_nothing() -> None:
+    row: defaultdict[str, int] = defaultdict(int)
+    one = session(3, 123_456)
+    engagement.add_ended(row, one, 1)
+    engagement.add_ended(row, one, -1)
+    total: dict[str, int] = {}
+    add(total, row)
+    assert total == {}
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        (0, 142),
+        (299_900, 300_100),
+        (1_000_099, 1_001_099),
+        (3_599_999, 3_599_999, 3_599_999),
+        (0, 1_234_567, 86_399_999),
+    ],
+)
+def test_the_deviation_of_durations_is_off_by_no_more_than_a_tenth_of_a_second(durations: tuple[int, ...]) -> None:
+    kpi = engagement.results(ended(*(session(1, ms) for ms in durations)))["session_duration_ms"]
+    assert isinstance(kpi, Mean)
+    assert kpi.value == pytest.approx(statistics.fmean(durations))
+    assert kpi.sd == pytest.approx(statistics.stdev(durations), abs=100)
+
+
+@pytest.mark.parametrize(
+    ("score", "metric"),
+    [(0, "detractors"), (6, "detractors"), (7, "passives"), (8, "passives"), (9, "promoters"), (10, "promoters")],
+)
+def test_nps_classes(score: int, metric: str) -> None:
+    assert nps.counts(score) == {metric: 1}
+
+
+def test_nps_of_five_hundred() -> None:
+    kpi = nps.results({nps.PROMOTERS: 300, nps.PASSIVES: 100, nps.DETRACTORS: 100, nps.SKIPPED: 12})["nps"]
+    assert isinstance(kpi, Score)
+    assert (kpi.value, kpi.rounded, kpi.n, kpi.skipped) == (40.0, 40, 500, 12)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "satisfied_from"),
+    [
+        (1, 5, 4), (0, 5, 4), (1, 7, 6), (1, 10, 9), (0, 10, 9), (1, 4, 3), (1, 3, 3), (1, 2, 2), (0, 1, 1),
+        (0, 100, 75),  # not in the table: the upper quarter of the scale
+        (-10, 10, 5),
+        (1, 6, 5),
+    ],
+)  # fmt: skip
+def test_satisfied_is_the_top_of_each_scale(low: int, high: int, satisfied_from: int) -> None:
+    assert csat.satisfied_from(low, high) == satisfied_from
+    assert csat.counts(satisfied_from - 1, low, high) == {csat.ANSWERS: 1}
+    assert csat.counts(satisfied_from, low, high) == {csat.ANSWERS: 1, csat.SATISFIED: 1}
+    assert csat.counts(high, low, high) == {csat.ANSWERS: 1, csat.SATISFIED: 1}
+
+
+def test_csat_is_the_satisfied_share() -> None:
+    kpi = csat.results({csat.SATISFIED: 3, csat.ANSWERS: 4})["csat"]
+    assert isinstance(kpi, Rate)
+    assert (kpi.value, kpi.numerator, kpi.denominator) == (0.75, 3, 4)

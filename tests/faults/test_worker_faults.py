@@ -1,0 +1,101 @@
+"""Workers stop, freeze, join and leave: each event is counted once, whoever counts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.faults.cluster import STOPS_WITHIN_S, Cluster, fresh_topics, running, wait_until
+from tests.faults.rehearsal import GOAL_VARIABLES, finish, with_fault
+from tests.servers import RealKafka, RealRedis
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+async def two(module_kafka: RealKafka, own_redis: RealRedis):  # type: ignore[no-untyped-def]
+    """A cluster of two workers that share the partitions."""
+    await fresh_topics(module_kafka.address)
+    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+        cluster.worker()
+        await cluster.wait_for_owners(1)
+        cluster.worker()
+        await cluster.wait_for_owners(2)
+        yield cluster
+
+
+async def test_sigterm_drains_and_ends_with_0(two: Cluster) -> None:
+    """The other one takes over at once; nothing waits for a session to time out."""
+
+    async def fault() -> None:
+        started = time.monotonic()
+        assert await two.workers[0].terminate() == 0
+        took_s = time.monotonic() - started
+        assert took_s < STOPS_WITHIN_S
+        await two.wait_for_owners(1)
+        print(f"stopped after {took_s:.1f} s, taken over after {time.monotonic() - started:.1f} s")
+
+    await with_fault(two, seed=21, fault=fault)
+    await finish(two)
+
+
+async def test_a_frozen_worker_that_wakes_up_changes_nothing(two: Cluster) -> None:
+    """SIGSTOP for longer than the session timeout: it still believes that it owns its partitions."""
+    zombie = two.workers[0]
+
+    async def fault() -> None:
+        zombie.signal(signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        try:
+            await two.wait_for_owners(1)
+            print(f"taken over after {time.monotonic() - stopped_at:.1f} s")
+        finally:
+            zombie.signal(signal.SIGCONT)
+        await two.wait_for_owners(2)
+
+    await with_fault(two, seed=22, fault=fault)
+    await finish(two)
+
+
+async def test_workers_that_come_and_go(two: Cluster) -> None:
+    """Joining, leaving and dying in quick succession, often within one rebalance."""
+
+    async def fault() -> None:
+        for turn in range(4):
+            newcomer = two.worker()
+            await newcomer.says("assigned")
+            if turn % 2:
+                newcomer.kill()
+            else:
+                newcomer.signal(signal.SIGTERM)
+        await two.wait_for_owners(2)
+
+    await with_fault(two, seed=23, fault=fault)
+    await wait_until(lambda: sum(worker.running for worker in two.workers) == 2, 15.0, two.logs)
+    await finish(two)
+
+
+async def test_crash_at_random_moments(module_kafka: RealKafka, own_redis: RealRedis) -> None:
+    """One worker, killed again and again while it works through a backlog."""
+    await fresh_topics(module_kafka.address)
+    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+        worker = cluster.worker()
+        await cluster.wait_for_owners(1)
+
+        async def fault() -> None:
+            for _ in range(4):
+                read = await cluster.read()
+
+                async def reads_on(read: int = read) -> bool:
+                    return await cluster.read() > read
+
+                worker.kill()
+                worker.start()
+                await wait_until(reads_on, 30.0, cluster.logs)
+
+        await with_fault(cluster, seed=24, fault=fault)
+        await finish(cluster)
+        assert os.path.exists(worker.log_path)

@@ -1,0 +1,193 @@
+"""The comparison at the end of every run: records, sessions, dead letters, figures."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.times import parse_time, to_ms
+from schemas.topics import INPUT_TOPICS
+from stream.demo.compare import Comparison
+from stream.demo.plain_log import LogRecord, Rules
+from stream.pipeline.take_snapshot import Header, decode_header
+from stream.tables.redis_board import RedisBoard
+from stream.tables.redis_client import connect
+from tests.faults.cluster import Cluster, wait_until
+from tests.faults.oracle import Expected, SessionKey, Truth, all_time_figures, judge, sessions
+from tests.faults.readback import Letters, hot_sessions, read_letters, read_log, read_sessions
+
+SHOWN = 5
+"""How many differences a message lists."""
+# The window of all time is looked at every ten seconds.
+PUBLISHED_WITHIN_S = 40.0
+
+
+@dataclass(frozen=True)
+class Board:
+    """The published records of window `all`, when everything was counted, and the moment they speak of."""
+
+    counted_at_ms: int
+    records: Mapping[str, dict[str, Any]]
+
+
+async def read_board(cluster: Cluster, ends: Mapping[str, Mapping[int, int]]) -> Board:
+    """Wait until a tick holds everything up to `ends` and every record was looked at since."""
+    client = connect(cluster.redis_url)
+    board = RedisBoard(client, cluster.namespace)
+    header: Header | None = None
+
+    async def tick(after_ms: int) -> int | None:
+        nonlocal header
+        data = await board.read_header()
+        header = None if data is None else decode_header(data)
+        if header is None or not header.current or header.as_of is None:
+            return None
+        positions = {
+            topic: {p: end for p, end in of.items() if end} for topic, of in header.positions.items()
+        }
+        as_of_ms = to_ms(parse_time(header.as_of))
+        return as_of_ms if positions == ends and as_of_ms >= after_ms else None
+
+    try:
+        counted_at_ms: int = await wait_until(
+            lambda: tick(0), PUBLISHED_WITHIN_S, lambda: f"a complete snapshot: {header}\n{cluster.logs()}"
+        )
+        await wait_until(
+            lambda: tick(counted_at_ms + 11_000), PUBLISHED_WITHIN_S, lambda: f"later snapshots: {header}"
+        )
+        records = {key: json.loads(data) for key, data in (await board.read_records()).items()}
+    finally:
+        await client.aclose()
+    return Board(counted_at_ms, {key: one for key, one in records.items() if one["window"]["name"] == "all"})
+
+
+def ends_of(log: list[LogRecord]) -> dict[str, dict[int, int]]:
+    """topic -> partition -> the offset behind its last record, where there is one."""
+    ends: dict[str, dict[int, int]] = {topic: {} for topic in INPUT_TOPICS}
+    for one in log:
+        ends[one.topic][one.partition] = max(one.offset + 1, ends[one.topic].get(one.partition, 0))
+    return ends
+
+
+@dataclass
+class Verdict:
+    """What a run is reported with, after everything was found equal."""
+
+    truth: Truth
+    letters: Letters
+    states: Counter[str]
+    session_records: int
+    session_repeats: int
+
+    def __str__(self) -> str:
+        accounting = ", ".join(f"{name} {count}" for name, count in sorted(self.truth.accounting.items()))
+        return (
+            f"records {self.truth.records} ({accounting}; late by another topic "
+            f"{len(self.letters.late_by_other_topic)}), sessions {dict(self.states)}, dead letters "
+            f"{len(self.letters.by_place)}, lost 0, double 0 "
+            f"(outputs sent again after a crash, identical: {self.session_repeats + self.letters.repeats})"
+        )
+
+
+async def check(cluster: Cluster, rules: Rules, log: list[LogRecord] | None = None) -> Verdict:
+    """Compare everything. The workers are stopped, or nothing happens any more.
+
+    AssertionError: what differs, with examples.
+    """
+    log = await read_log(cluster.broker) if log is None else log
+    letters = await read_letters(cluster.broker)
+    truth = judge(log, rules, letters.late_by_other_topic)
+    await _check_accounting(cluster, truth)
+    _check_letters(truth, letters, log)
+    states, records, repeats = await _check_sessions(cluster, truth)
+    return Verdict(truth, letters, states, records, repeats)
+
+
+async def _check_accounting(cluster: Cluster, truth: Truth) -> None:
+    heads = [head for head in await cluster.heads() if head is not None]
+    got: Counter[str] = Counter()
+    for head in heads:
+        parts = head.accounting
+        assert head.accounting.balances(), parts
+        got["read"] += parts.read
+        for name in ("counted", "duplicates", "conflicts", "late", "refused", "no_consent"):
+            got[name] += getattr(parts, name)
+    assert +got == Counter({"read": truth.records, **truth.accounting}), (got, truth.accounting)
+    assert got["read"] == truth.records, f"{truth.records} records in the logs, {got['read']} counted as read"
+
+
+def _check_letters(truth: Truth, letters: Letters, log: list[LogRecord]) -> None:
+    got = {place: letter.code for place, letter in letters.by_place.items()}
+    missing, extra = truth.refused.items() - got.items(), got.items() - truth.refused.items()
+    assert not missing, f"{len(missing)} dead letters are missing: {sorted(missing)[:SHOWN]}"
+    assert not extra, f"{len(extra)} dead letters too many: {sorted(extra)[:SHOWN]}"
+    originals = {(one.topic, one.partition, one.offset): (one.key, one.value) for one in log}
+    changed = [p for p, letter in letters.by_place.items() if originals[p] != (letter.key, letter.value)]
+    assert not changed, f"dead letters that are not the original: {changed[:SHOWN]}"
+
+
+async def _check_sessions(cluster: Cluster, truth: Truth) -> tuple[Counter[str], int, int]:
+    expected = sessions(truth)
+    topic = await read_sessions(cluster)
+    published, hot = topic.by_start(), await hot_sessions(cluster)
+    moments = await _moments(cluster, truth)
+    states: Counter[str] = Counter()
+    wrong: list[str] = []
+    for key, one in expected.items():
+        state = one.state(*moments[one.partition], truth.rules)
+        states[state] += 1
+        wrong += _differences(key, one, state, published.get(key), hot.get(key))
+    wrong += [f"{key}: published, but there is no such session" for key in published.keys() - expected.keys()]
+    wrong += [f"{key}: in the tables, but there is no such session" for key in hot.keys() - expected.keys()]
+    assert not wrong, f"{len(wrong)} of {len(expected)} sessions:\n" + "\n".join(wrong[:SHOWN])
+    ids = [session["session_id"] for session in published.values()]
+    assert len(ids) == len(set(ids)), "two sessions with one id"
+    return states, topic.records, topic.repeats
+
+
+async def _moments(cluster: Cluster, truth: Truth) -> dict[int, tuple[int, int]]:
+    """(progress, live clock) of each partition. Everything is read: progress is the highest clock."""
+    moments = {}
+    for number, head in enumerate(await cluster.heads()):
+        if head is not None and number in truth.clocks:
+            moments[number] = (head.progress.progress_ms, head.progress.live_ms)
+            assert head.progress.progress_ms == truth.clocks[number], f"progress of partition {number}"
+    return moments
+
+
+def _differences(
+    key: SessionKey, one: Expected, state: str, published: dict[str, Any] | None, hot: dict[str, Any] | None
+) -> list[str]:
+    """Why a session is not where, or not what, it should be."""
+    wrong = []
+    if (published is not None) is not (state != "open"):
+        wrong.append(f"{key}: {state}, but {'not ' if published is None else ''}in the topic: {published}")
+    if (hot is not None) is not (state != "final"):
+        wrong.append(f"{key}: {state}, but {'not ' if hot is None else ''}in the tables")
+    if published is not None and published["state"] != state:
+        wrong.append(f"{key}: {state}, published as {published['state']}")
+    for where, got in (("topic", published), ("tables", hot)):
+        for name, value in one.fields.items():
+            if got is not None and got[name] != value:
+                wrong.append(f"{key} in the {where}: {name} is {got[name]!r}, should be {value!r}")
+    return wrong
+
+
+def check_figures(board: Board, truth: Truth) -> Comparison:
+    """Every figure of window `all`, NPS among them, against the recomputed one."""
+    sites = truth.sites()
+    comparison = Comparison()
+    counted_at_ms = board.counted_at_ms
+    # A record that stays the same is not written again: an older one was still true at that moment.
+    moments = {key: max(counted_at_ms, to_ms(parse_time(one["as_of"]))) for key, one in board.records.items()}
+    looked_at = {*moments.values(), counted_at_ms}
+    figures = {at: all_time_figures(sites, truth.rules, at) for at in looked_at}
+    for key in sorted(figures[counted_at_ms].keys() | board.records.keys()):
+        record = board.records.get(key)
+        expected = figures[moments.get(key, counted_at_ms)].get(key)
+        comparison.add(key, expected, None if record is None else record["kpis"])
+    assert not comparison.differences, f"{comparison}\n" + "\n".join(map(str, comparison.differences[:SHOWN]))
+    return comparison

@@ -1,0 +1,378 @@
+"""What the pipeline should say, recomputed from whole logs in the plainest way: read, sort, count.
+
+It shares no code with stream/core or stream/pipeline; events are read with the pydantic models of the
+contract. Times are ms since the epoch. Sessions long enough to be `overlong` are outside of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from schemas.dead_letters import InvalidRecord
+from schemas.events import (
+    Click,
+    Event,
+    FormSubmission,
+    Impression,
+    PagePing,
+    PageView,
+    SurveyAnswer,
+    event_time_ms,
+    parse_record,
+)
+from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
+from tests.builders import Item
+
+FOREVER = 10**18
+SATISFIED_FROM = {(1, 5): 4, (1, 7): 6, (0, 10): 9, (1, 2): 2}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Durations in ms; goals as (name, "page" pattern | "element" | "form", wanted)."""
+
+    gap: int
+    grace: int
+    future: int
+    survey_tolerance: int | None
+    attribution: int
+    goals: tuple[tuple[str, str, str], ...] = ()
+
+    def reached(self, event: Event) -> set[str]:
+        names = set()
+        for name, kind, wanted in self.goals:
+            if isinstance(event, PageView) and kind == "page" and fnmatchcase(path(event.url), wanted):
+                names.add(name)
+            elif isinstance(event, Click) and kind == "element" and event.element_id == wanted:
+                names.add(name)
+            elif isinstance(event, FormSubmission) and kind == "form" and event.form_id == wanted:
+                names.add(name)
+        return names
+
+
+class Counted(NamedTuple):
+    t: int
+    event_id: str
+    topic: int
+    event: Event
+
+
+@dataclass
+class Verdict:
+    """Where every record of the logs went."""
+
+    counted: list[Counted] = field(default_factory=list)
+    own_late: set[tuple[str, int]] = field(default_factory=set)
+    sums: Counter[str] = field(default_factory=Counter)
+    highest_clock: int = -FOREVER
+
+
+def path(url: str) -> str:
+    return (urlsplit(url).path or "/") if not url.startswith("/") else url.split("?")[0].split("#")[0]
+
+
+def judge(
+    logs: Mapping[str, Sequence[Item]], rules: Rules, refused_by_others: Collection[tuple[str, int]] = ()
+) -> Verdict:
+    """Read each log from its beginning. `refused_by_others` names (topic, offset) of what a live run
+    counted late because another topic was ahead: the one thing that logs alone do not tell."""
+    verdict = Verdict()
+    for index, topic in enumerate(INPUT_TOPICS):
+        clock, seen = -FOREVER, dict[tuple[str, str, str], Event]()
+        for one in logs[topic]:
+            verdict.sums["read"] += 1
+            fate, event = _fate(topic, one, rules, clock, seen)
+            if (topic, one.offset) in refused_by_others:
+                assert fate not in ("refused", "no_consent", "late_own_topic")
+                fate = "late_other_topic"
+            verdict.sums[fate] += 1
+            if event is None:
+                continue
+            t = event_time_ms(event)
+            clock = max(clock, min(t, one.timestamp))
+            if fate == "late_own_topic":
+                verdict.own_late.add((topic, one.offset))
+            if fate == "counted":
+                seen[event.site_id, event.visitor_id, event.event_id] = _content(event)
+                verdict.counted.append(Counted(t, event.event_id, index, event))
+        verdict.highest_clock = max(verdict.highest_clock, clock)
+    return verdict
+
+
+def _fate(
+    topic: str, one: Item, rules: Rules, clock: int, seen: Mapping[tuple[str, str, str], Event]
+) -> tuple[str, Event | None]:
+    try:
+        event = parse_record(topic, one.key, one.value)
+    except InvalidRecord:
+        return "refused", None
+    t = event_time_ms(event)
+    tolerance = rules.gap + rules.grace
+    if topic == SURVEY_ANSWERS:
+        tolerance = FOREVER if rules.survey_tolerance is None else rules.survey_tolerance // 2
+    if t > one.timestamp + rules.future:
+        return "refused", None
+    if event.consent == "denied":
+        return "no_consent", event
+    if t < clock - tolerance:
+        return "late_own_topic", event
+    before = seen.get((event.site_id, event.visitor_id, event.event_id))
+    if before is None:
+        return "counted", event
+    return ("duplicates" if before == _content(event) else "conflicts"), event
+
+
+def _content(event: Event) -> Event:
+    return event.model_copy(update={"received_at": None})
+
+
+# ---------------------------------------------------------------- sessions
+
+
+@dataclass
+class Visit:
+    """One session: its events sorted by (time, id, topic)."""
+
+    events: list[Counted]
+    answers: list[int]
+    goals: set[str]
+
+    @property
+    def first(self) -> int:
+        return self.events[0].t
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].t
+
+    def count(self, kind: type[Event]) -> int:
+        return len(self.of(kind))
+
+    def of(self, kind: type[Event]) -> list[Counted]:
+        return [one for one in self.events if isinstance(one.event, kind)]
+
+    @property
+    def is_bounce(self) -> bool:
+        return self.count(PageView) == 1 and not self.count(Click) and not self.count(FormSubmission)
+
+    def record(self) -> dict[str, Any]:
+        """The fields of the session record that follow from the events."""
+        first = self.events[0].event
+        views = self.of(PageView)
+        customers = [one.event.customer_id for one in self.events if one.event.customer_id is not None]
+        referrer = first.referrer if isinstance(first, PageView) else None
+        entry = getattr(first, "url", None)
+        return {
+            "site_id": first.site_id,
+            "visitor_id": first.visitor_id,
+            "started_ms": self.first,
+            "last_ms": self.last,
+            "duration_ms": self.last - self.first,
+            "customer_id": customers[-1] if customers else None,
+            "page_views": len(views),
+            "clicks": self.count(Click),
+            "form_submissions": self.count(FormSubmission),
+            "impressions": self.count(Impression),
+            "engaged_ms": sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing)),
+            "goals": sorted(self.goals),
+            "is_bounce": self.is_bounce,
+            "is_engaged": len(views) >= 2 or self.last - self.first >= 10_000 or bool(self.goals),
+            "entry_page": None if entry is None else path(entry),
+            "exit_page": path(views[-1].event.url) if views else None,  # type: ignore[union-attr]
+            "referrer_host": urlsplit(referrer).hostname if referrer else None,
+            **{name: getattr(first, name) for name in ("channel", "campaign", "device", "country", "plan")},
+        }
+
+    @property
+    def may_be_active(self) -> bool:
+        return self.must_be_active or any(self.first <= t <= self.last for t in self.answers)
+
+    @property
+    def must_be_active(self) -> bool:
+        return bool(self.count(Click) or self.count(FormSubmission))
+
+
+def is_member(event: Event) -> bool:
+    return not isinstance(event, SurveyAnswer) and not (
+        isinstance(event, Impression) and event.surface != "page"
+    )
+
+
+def by_visitor(counted: Iterable[Counted]) -> dict[tuple[str, str], list[Counted]]:
+    groups: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    for one in sorted(counted, key=lambda c: (c.t, c.event_id.encode(), c.topic)):
+        groups[one.event.site_id, one.event.visitor_id].append(one)
+    return groups
+
+
+def runs(times: Sequence[int], gap: int) -> list[range]:
+    """Index ranges of sorted times without a silence longer than `gap`."""
+    cuts = [i for i, (a, b) in enumerate(pairwise(times), 1) if b - a > gap]
+    return [range(a, b) for a, b in pairwise([0, *cuts, len(times)]) if a < b]
+
+
+def visits(counted: Iterable[Counted], rules: Rules) -> list[Visit]:
+    found = []
+    for events in by_visitor(counted).values():
+        members = [one for one in events if is_member(one.event)]
+        answers = [one.t for one in events if isinstance(one.event, SurveyAnswer)]
+        for run in runs([one.t for one in members], rules.gap):
+            inside = [members[i] for i in run]
+            goals = set[str]().union(*(rules.reached(one.event) for one in inside))
+            found.append(Visit(inside, answers, goals))
+    return found
+
+
+# ---------------------------------------------------------------- numbers
+
+
+class Fact(NamedTuple):
+    """At time t, `n` of `metric` in one segment of one site."""
+
+    site: str
+    segment: str
+    t: int
+    metric: str
+    n: int
+
+
+def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
+    """Everything that is counted, each dated by the time that puts it into a window."""
+    found: list[Fact] = []
+    for visit in visits(counted, rules):
+        found += _session_facts(visit, ended=live_ms - visit.last > rules.gap)
+        pages = [one for one in visit.events if getattr(one.event, "surface", None) == "page"]
+        found += _pair_facts(pages)
+    for events in by_visitor(counted).values():
+        found += _visitor_facts(events, rules)
+        found += _elsewhere_facts(events, rules)
+    for one in counted:
+        found += _event_facts(one)
+    return found + _answer_facts(counted)
+
+
+def _session_facts(visit: Visit, *, ended: bool) -> list[Fact]:
+    site, views = visit.events[0].event.site_id, visit.count(PageView)
+    numbers = {"open": 1, "open_pages": views}
+    if ended:
+        numbers = {"ended": 1, "ended_pages": views, "ended_ms": visit.last - visit.first,
+                   "bounces": int(visit.is_bounce)}  # fmt: skip
+    found = [Fact(site, "all", visit.last, metric, n) for metric, n in numbers.items()]
+    goals = visit.goals if ended else ()
+    return found + [Fact(site, f"goal={goal}", visit.last, "converted_sessions", 1) for goal in goals]
+
+
+def _visitor_facts(events: Sequence[Counted], rules: Rules) -> list[Fact]:
+    members = [one for one in events if is_member(one.event)]
+    if not members:
+        return []
+    site = members[0].event.site_id
+    found = [Fact(site, "all", members[-1].t, "visitors", 1)]
+    for goal, _, _ in rules.goals:
+        times = [one.t for one in members if goal in rules.reached(one.event)]
+        found += [Fact(site, f"goal={goal}", t, "conversions", 1) for t in times]
+        found += [Fact(site, f"goal={goal}", t, "converted_visitors", 1) for t in times[-1:]]
+    return found
+
+
+def _event_facts(one: Counted) -> list[Fact]:
+    site, event = one.event.site_id, one.event
+    if isinstance(event, PageView | FormSubmission):
+        metric = "page_views" if isinstance(event, PageView) else "form_submissions"
+        return [Fact(site, "all", one.t, metric, 1)]
+    if not isinstance(event, Impression | Click):
+        return []
+    segments = ["all", f"element={event.element_id}"]
+    segments += [f"position={event.position}"] if event.position is not None else []
+    metric = "clicks" if isinstance(event, Click) else "impressions"
+    return [Fact(site, segment, one.t, metric, 1) for segment in segments]
+
+
+def _elsewhere_facts(events: Sequence[Counted], rules: Rules) -> list[Fact]:
+    """Pairs in mails, ads and pushes: as long as no more than the attribution time passes without."""
+    places: dict[tuple[str, str], list[Counted]] = defaultdict(list)
+    for one in events:
+        if isinstance(one.event, Impression | Click) and one.event.surface != "page":
+            places[one.event.surface, one.event.element_id].append(one)
+    return [
+        fact
+        for near in places.values()
+        for run in runs([one.t for one in near], rules.attribution)
+        for fact in _pair_facts([near[i] for i in run])
+    ]
+
+
+def _pair_facts(events: Sequence[Counted]) -> list[Fact]:
+    """One visitor's impressions and clicks that belong together: a pair per element."""
+    elements: dict[str, list[Counted]] = defaultdict(list)
+    for one in events:
+        if isinstance(one.event, Impression | Click):
+            elements[one.event.element_id].append(one)
+    found = []
+    for element, near in elements.items():
+        site = near[0].event.site_id
+        seen = [one.t for one in near if isinstance(one.event, Impression)]
+        clicked = [one.t for one in near if isinstance(one.event, Click)]
+        if seen:
+            numbers = {"pairs_seen": 1, "pairs_clicked": int(bool(clicked))}
+        else:
+            numbers = {"unmatched_clicks": len(clicked)}
+        found += [
+            Fact(site, segment, min(seen or clicked), metric, n)
+            for segment in ("all", f"element={element}")
+            for metric, n in numbers.items()
+        ]
+    return found
+
+
+def respondent(event: SurveyAnswer) -> tuple[str, ...]:
+    if event.respondent_id is not None:
+        return ("r", event.respondent_id) if event.respondent_id else ("e", event.visitor_id, event.event_id)
+    return ("v", event.visitor_id) if event.customer_id is None else ("c", event.customer_id)
+
+
+def _answer_facts(counted: Iterable[Counted]) -> list[Fact]:
+    found: list[Fact] = []
+    latest: dict[tuple[Any, ...], Counted] = {}
+    for one in sorted(counted, key=lambda c: (c.t, c.event_id)):
+        event = one.event
+        if not isinstance(event, SurveyAnswer):
+            continue
+        segments = ("all", f"survey={event.survey_id}")
+        if event.score is None:
+            if event.survey_kind == "nps":  # of csat no skips are published
+                found += [Fact(event.site_id, segment, one.t, "nps_skipped", 1) for segment in segments]
+        else:
+            latest[event.site_id, event.survey_id, event.survey_kind, *respondent(event)] = one
+    for one in latest.values():
+        event = one.event
+        assert isinstance(event, SurveyAnswer)
+        found += [
+            Fact(event.site_id, segment, one.t, metric, 1)
+            for segment in ("all", f"survey={event.survey_id}")
+            for metric in _score_metrics(event)
+        ]
+    return found
+
+
+def _score_metrics(event: SurveyAnswer) -> list[str]:
+    score = event.score or 0
+    if event.survey_kind == "nps":
+        return ["promoters" if score >= 9 else "passives" if score >= 7 else "detractors"]
+    satisfied = score >= SATISFIED_FROM[event.scale_min, event.scale_max]
+    return ["csat_answers", "csat_satisfied"] if satisfied else ["csat_answers"]
+
+
+def add_up(found: Iterable[Fact], low_ms: int, high_ms: int) -> dict[tuple[str, str], Counter[str]]:
+    """(site, segment) -> sums of the facts with low_ms <= t < high_ms."""
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for fact in found:
+        if low_ms <= fact.t < high_ms and fact.n:
+            sums[fact.site, fact.segment][fact.metric] += fact.n
+    return sums

@@ -1,0 +1,162 @@
+"""A published snapshot turned back into counts, and held against what the oracle says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from schemas.snapshots import KpiSnapshot
+from stream.core.windows import ROLLING, SegmentTally
+from stream.pipeline.take_snapshot import Snapshot, encode_record
+from tests.oracle import FOREVER, Fact, add_up
+
+# name, width, width of the bucket to which the beginning is rounded up: by the semantics, in ms
+WINDOWS = {
+    "1m": (60_000, 10_000),
+    "5m": (300_000, 10_000),
+    "30m": (1_800_000, 10_000),
+    "1h": (3_600_000, 10_000),
+    "24h": (86_400_000, 60_000),
+}
+COUNTS = {
+    "page_views": "page_views",
+    "form_submissions": "form_submissions",
+    "unique_visitors": "visitors",
+    "impressions": "impressions",
+    "clicks": "clicks",
+    "conversions": "conversions",
+}
+
+
+def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
+    """Every figure of every record is what the facts add up to, in the window and the one before."""
+    if snapshot.as_of_ms is None:
+        assert not facts
+        return
+    published = read(snapshot)
+    for name in ("all", *WINDOWS):
+        low, before_low = limits(name, snapshot.as_of_ms)
+        now, before = add_up(facts, low, FOREVER), add_up(facts, before_low, low)
+        for site, segment in {*now, *(k[1:] for k in published if k[0] == name)}:
+            kpis = published.get((name, site, segment))
+            assert kpis is not None, f"{name} {site} {segment} is missing: {now[site, segment]}"
+            got, expected = counts_of(kpis), +now[site, segment]
+            assert got == expected, f"{name} {site} {segment}: {got - expected} too many, {expected - got} missing"
+            if name != "all":
+                check_previous(kpis, before[site, segment])
+            if segment.startswith("goal="):
+                everyone = now[site, "all"]
+                assert kpis["cvr_visitors"]["denominator"] == everyone["visitors"]
+                assert kpis["cvr_sessions"]["denominator"] == everyone["ended"]
+
+
+def limits(name: str, end_ms: int) -> tuple[int, int]:
+    """(first ms of the window, first ms of the one before it)."""
+    if name == "all":
+        return -FOREVER, -FOREVER
+    width, bucket = WINDOWS[name]
+    low = -((width - end_ms) // bucket) * bucket
+    return low, low - width
+
+
+def read(snapshot: Snapshot) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """(window, site, segment) -> KPIs as JSON, after the contract's own model has read the record."""
+    found = {}
+    for key, record in snapshot.records.items():
+        data = encode_record(record, 7, snapshot.as_of_ms or 0)
+        model = KpiSnapshot.model_validate_json(data)
+        assert model.key == key
+        kpis = model.model_dump(mode="json")["kpis"]
+        found[model.window.name, model.site_id, model.segment.name] = kpis
+    return found
+
+
+def counts_of(kpis: dict[str, Any]) -> Counter[str]:
+    """The counts behind one record's KPIs, by the oracle's names."""
+    found: Counter[str] = Counter()
+    for name, metric in COUNTS.items():
+        if name in kpis:
+            found[metric] = kpis[name]["value"]
+    if "sessions" in kpis:
+        sessions, pages = kpis["sessions"], kpis["pages_per_session"]
+        found["open"], found["ended"] = sessions["open"], sessions["ended"]
+        assert sessions["value"] == sessions["open"] + sessions["ended"]
+        assert pages["n"] == kpis["session_duration_ms"]["n"] == kpis["bounce_rate"]["denominator"]
+        assert pages["n"] == sessions["ended"]
+        found["ended_pages"] = round((pages["value"] or 0) * pages["n"])
+        found["open_pages"] = round((pages["with_open"] or 0) * sessions["value"]) - found["ended_pages"]
+        found["ended_ms"] = round((kpis["session_duration_ms"]["value"] or 0) * pages["n"])
+        found["bounces"] = kpis["bounce_rate"]["numerator"]
+    _read_rates(kpis, found)
+    return +found
+
+
+def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
+    if "ctr" in kpis:
+        assert (kpis["ctr"]["numerator"], kpis["ctr"]["denominator"]) == (found["clicks"], found["impressions"])
+        found["unmatched_clicks"] = kpis["ctr"]["unmatched_clicks"]
+    if "unique_ctr" in kpis:
+        found["pairs_clicked"] = kpis["unique_ctr"]["numerator"]
+        found["pairs_seen"] = kpis["unique_ctr"]["denominator"]
+    elif "ctr" in kpis:  # a position: pairs are not kept for it
+        assert found.pop("unmatched_clicks") == 0
+    if "nps" in kpis:
+        for metric in ("promoters", "passives", "detractors"):
+            found[metric] = kpis["nps"][metric]
+        found["nps_skipped"] = kpis["nps"]["skipped"]
+    if "csat" in kpis:
+        found["csat_satisfied"] = kpis["csat"]["numerator"]
+        found["csat_answers"] = kpis["csat"]["denominator"]
+    if "cvr_visitors" in kpis:
+        found["converted_visitors"] = kpis["cvr_visitors"]["numerator"]
+        found["converted_sessions"] = kpis["cvr_sessions"]["numerator"]
+
+
+def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
+    """What stands beside each figure is that of the window before."""
+    sessions = before["open"] + before["ended"]
+    expected: dict[str, Any] = {name: before[metric] for name, metric in COUNTS.items()}
+    expected |= {
+        "unique_visitors": None,
+        "sessions": sessions,
+        "pages_per_session": _share(before["ended_pages"], before["ended"]),
+        "session_duration_ms": _share(before["ended_ms"], before["ended"]),
+        "bounce_rate": _share(before["bounces"], before["ended"]),
+        "ctr": _share(before["clicks"], before["impressions"]),
+        "unique_ctr": _share(before["pairs_clicked"], before["pairs_seen"]),
+        "csat": _share(before["csat_satisfied"], before["csat_answers"]),
+        "nps": _share(
+            100 * (before["promoters"] - before["detractors"]),
+            before["promoters"] + before["passives"] + before["detractors"],
+        ),
+    }
+    for name, value in expected.items():
+        if name in kpis:
+            assert kpis[name]["previous"] == value, name
+
+
+def _share(numerator: int, denominator: int) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def check_tally(tally: SegmentTally, end_ms: int) -> None:
+    """The sliding sums equal the buckets added up again, and nothing is kept at zero or below."""
+    stores = [tally.total, *tally.tens.values(), *tally.minutes.values()]
+    for window in ROLLING:
+        width, bucket_ms = WINDOWS[window.name]
+        store = tally.tens if bucket_ms == 10_000 else tally.minutes
+        low, before_low = (ms // bucket_ms for ms in limits(window.name, end_ms))
+        now, before = tally.window(window.name)
+        assert now == _sum(store, low, FOREVER), window.name
+        assert before == _sum(store, before_low, low), f"before {window.name}"
+        assert width // bucket_ms == low - before_low
+        stores += [now, before]
+    assert all(n > 0 for counts in stores for n in counts.values())
+
+
+def _sum(store: dict[int, dict[str, int]], low: int, high: int) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for bucket, counts in store.items():
+        if low <= bucket < high:
+            sums.update(counts)
+    return dict(sums)
