@@ -86,9 +86,9 @@ class Progress(msgspec.Struct):
     def move(self, policy: Policy) -> None:
         """Move T to what the clocks allow now. T never goes back."""
         holds = [self.hold_ms(i, policy) for i in range(len(self.topics)) if self.is_behind(i)]
-        candidate = min(holds) if holds else self.highest_clock_ms()
-        if candidate < FOREVER_MS:
-            self.progress_ms = max(self.progress_ms, candidate)
+        # A hold only ever holds back: surveys allow more than any clock has reached.
+        candidate = min([*holds, self.highest_clock_ms()])
+        self.progress_ms = max(self.progress_ms, candidate)
 
     def held_by(self, policy: Policy) -> int | None:
         """The topic that holds T, or None when nothing is behind."""

@@ -14,7 +14,7 @@ import msgspec
 import xxhash
 
 from schemas.dead_letters import ErrorCode
-from stream.core.event_time import FOREVER_MS, NEVER_MS
+from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer, event_time_ms
 from stream.core.policy import Policy
 from stream.pipeline.apply_event import apply_member, apply_survey_answer
@@ -55,12 +55,13 @@ def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord
             own.clock_ms = moment
         # T moves after every record: to the lowest hold of what is behind, else to the highest clock.
         behind = (record.offset + 1 if index < last else batch.end) < log_end
-        candidate = own.clock_ms + own_hold_extra if behind else others_hold
-        if candidate is None:
-            candidate = max(own.clock_ms, others_clock)
-        elif others_hold is not None and others_hold < candidate:
+        candidate = own.clock_ms if own.clock_ms > others_clock else others_clock
+        if others_hold is not None and others_hold < candidate:
             candidate = others_hold
-        if progress.progress_ms < candidate < FOREVER_MS:
+        # A survey topic that is behind allows more than any clock has reached.
+        if behind and own.clock_ms + own_hold_extra < candidate:
+            candidate = own.clock_ms + own_hold_extra
+        if progress.progress_ms < candidate:
             progress.progress_ms = candidate
     state.accounting.read += len(events)
     own.position = batch.end

@@ -28,7 +28,9 @@ _SCENARIOS: Final[dict[str, Callable[[Options], list[Section]]]] = {
     "sessions": scenarios.open_sessions,
     "publisher": scenarios.publisher,
 }
-_FAILURES = (BrokerFailed, NoSampler, ServerError, WorkerFailed, WrongAnswer, WrongSessions, scenarios.TooSlow)
+_FAILURES = (
+    BrokerFailed, NoSampler, ServerError, WorkerFailed, WrongAnswer, WrongSessions, scenarios.TooSlow,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:

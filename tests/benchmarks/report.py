@@ -28,7 +28,8 @@ with a check: sessions, page views and every published session equal a plain rec
 
 def to_text(section: Section) -> str:
     """For a terminal."""
-    rows = [_HEADINGS, *section.figures] if _has_targets(section) else [figure[:2] for figure in section.figures]
+    columns = 4 if _has_targets(section) else 2
+    rows = [row[:columns] for row in (_HEADINGS, *section.figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
     return "\n".join([f"\n== {section.title}", *("  " + "  ".join(row).rstrip() for row in padded)])

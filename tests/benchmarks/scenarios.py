@@ -60,7 +60,7 @@ def mixed(options: Options) -> list[Section]:
         work = _worked(broker.address, truth, options.mixed_events, "mixed")
     kinds = ("page views", "impressions", "clicks", "form submissions", "survey answers")
     shares = ", ".join(f"{share} % {kind}" for kind, share in zip(kinds, SHARES["mixed"], strict=True))
-    text = f"{options.mixed_events:,} events over all four topics: {shares}; the clocks of the topics hold each other."
+    text = f"{options.mixed_events:,} events over all four topics, whose clocks hold each other: {shares}."
     return [Section("A backlog of every kind (mixed)", text, _costs([work], "80 k", "120 k"))]
 
 
@@ -69,7 +69,8 @@ def latency(options: Options) -> list[Section]:
     say(f"latency: {options.rate:,} events/s for {options.seconds:g} s")
     found = measure_latency(options.rate, options.seconds)
     if found.to_snapshot.p95 > SNAPSHOT_CEILING_S:
-        raise TooSlow(f"click to snapshot took {found.to_snapshot.p95:.1f} s, {SNAPSHOT_CEILING_S:g} s are allowed")
+        took_s = found.to_snapshot.p95
+        raise TooSlow(f"click to snapshot took {took_s:.1f} s, {SNAPSHOT_CEILING_S:g} s are allowed")
     return [_latency_section(found, options.seconds)]
 
 
@@ -79,17 +80,29 @@ def open_sessions(options: Options) -> list[Section]:
     found = restart.measure_restart(options.sessions)
     if found.after_kill_s > RESTART_CEILING_S:
         raise TooSlow(f"a restart took {found.after_kill_s:.1f} s, {RESTART_CEILING_S:g} s are allowed")
+    return [_sessions_section(found)]
+
+
+def _sessions_section(found: restart.Restart) -> Section:
     n = found.sessions
-    text = f"{n:,} visitors with one event each within {restart.SPAN_MS // 60_000} minutes; then the worker is stopped, and killed."
-    return [Section("Many open sessions", text, [
-        Figure("worker memory per open session, all state (RSS grown)", f"{found.worker_bytes / n:.0f} B", "450 B", "360 B"),
-        Figure("Redis memory per open session, all tables", f"{found.redis_bytes / n:.0f} B", "200 B", "110 B"),
-        Figure("of it the visitors' table / the event ids", f"{found.visitors_bytes / n:.0f} / {found.dedupe_bytes / n:.0f} B"),
-        Figure("restart after an orderly stop: process started to every partition committed", f"{found.after_stop_s:.1f} s",
-               "5 s", "2.5 s"),
-        Figure("the same after kill -9 (the group waits 6 s for the dead member)", f"{found.after_kill_s:.1f} s"),
-        Figure("until what came meanwhile is counted", f"{found.after_kill_read_s:.1f} s"),
-    ])]  # fmt: skip
+    text = (
+        f"{n:,} visitors with one event each within {restart.SPAN_MS // 60_000} minutes; then the worker is "
+        "stopped, started, killed and started again. Times are from the start of the process."
+    )
+    visitors, ids = found.visitors_bytes / n, found.dedupe_bytes / n
+    figures = [
+        Figure(
+            "worker memory per open session (RSS grown)", f"{found.worker_bytes / n:.0f} B", "450 B", "360 B"
+        ),
+        Figure(
+            "Redis memory per open session, all tables", f"{found.redis_bytes / n:.0f} B", "200 B", "110 B"
+        ),
+        Figure("of it visitors / event ids", f"{visitors:.0f} / {ids:.0f} B"),
+        Figure("after a stop: every partition committed", f"{found.after_stop_s:.1f} s", "5 s", "2.5 s"),
+        Figure("after kill -9 (the group waits for the dead member)", f"{found.after_kill_s:.1f} s"),
+        Figure("after kill -9: what came meanwhile is counted", f"{found.after_kill_read_s:.1f} s"),
+    ]
+    return Section("Many open sessions", text, figures)
 
 
 def publisher(options: Options) -> list[Section]:
@@ -100,16 +113,24 @@ def publisher(options: Options) -> list[Section]:
         tick = measure_ticks(partitions, options.publisher_events, _TICKS)
         targets = ("50 ms", "20 ms") if partitions == 64 else ("", "")
         figures += [
-            Figure(f"{partitions} partitions, {tick.records} records: whole tick, p50 / p99",
-                   f"{milliseconds(tick.whole.p50)} / {milliseconds(tick.whole.p99)}", *targets),
-            Figure(f"{partitions} partitions: reading the sums / adding up and encoding, p50",
-                   f"{milliseconds(tick.read.p50)} / {milliseconds(tick.add_up.p50)}"),
-        ]  # fmt: skip
+            Figure(
+                f"partitions: {partitions}; tick, p50 / p99", _pair(tick.whole.p50, tick.whole.p99), *targets
+            ),
+            Figure(
+                f"partitions: {partitions}; reading / adding up and encoding {tick.records} records, p50",
+                _pair(tick.read.p50, tick.add_up.p50),
+            ),
+        ]
     text = (
-        f"{options.publisher_events:,} mixed events, in one partition and spread over 64; every record of every window is "
-        "made, as at a tick that changes all. Visitors and sessions do not matter: partitions write sums."
+        f"{options.publisher_events:,} mixed events, in one partition and spread over 64; every record of "
+        "every window is made, as at a tick that changes all. Partitions write sums: visitors and sessions do "
+        "not matter."
     )
     return [Section("The publisher", text, figures)]
+
+
+def _pair(first_s: float, second_s: float) -> str:
+    return f"{milliseconds(first_s)} / {milliseconds(second_s)}"
 
 
 def _produced(broker: str, name: str, events: int, visitors: int) -> tuple[Workload, Truth]:
@@ -127,7 +148,9 @@ def _floor(broker: str, topic: str, events: int) -> float:
 
 def _worked(broker: str, truth: Truth, events: int, name: str, collector: str = "") -> Work:
     work = work_off(broker, truth, events, collector=collector)
-    say(f"worker, {name}: {thousands(work.per_cpu_s)} events per CPU second, {thousands(work.per_wall_s)} per second")
+    say(
+        f"worker, {name}: {thousands(work.per_cpu_s)} events per CPU second, {thousands(work.per_wall_s)} per second"
+    )
     return work
 
 
@@ -136,64 +159,77 @@ def _backlog_section(options: Options, floors: list[float], works: list[Work]) -
     last = works[-1]
     figures = [
         *_costs(works, "120 k", "180 k"),
-        Figure("floor (confluent-kafka, orjson, one count): events per CPU second", thousands(median(floors)) + spread(floors)),
+        Figure("floor (confluent-kafka, orjson, one count), the same", _rate(floors)),
         Figure("worker and redis-server / floor", f"{ratio:.3f}"),
         *_memory(last),
-    ]  # fmt: skip
+    ]
     text = (
-        f"{options.events:,} page views of {options.visitors:,} visitors, {RECORD_BYTES} bytes each, 20 ms of event time apart, "
-        f"up to 30 s out of order; read by one worker from the beginning, floor and worker in turns ({options.rounds} rounds, "
-        f"medians). Store: {last.redis_server}, append-only file synced every second."
+        f"{options.events:,} page views of {options.visitors:,} visitors, {RECORD_BYTES} bytes each, 20 ms of "
+        "event time apart, up to 30 s out of order; read by one worker from the beginning, floor and worker in turns "
+        f"({options.rounds} rounds, medians). Store: {last.redis_server}, append-only file synced every second."
     )
     return Section("A backlog of page views (session-2m)", text, figures)
 
 
 def _costs(works: list[Work], target: str, ambition: str) -> list[Figure]:
     last = works[-1]
-    all_per_cpu = [work.per_cpu_s for work in works]
+    per_event = (
+        f"{last.worker_cpu_s / last.measured * 1e6:.1f} / {last.redis_cpu_s / last.measured * 1e6:.1f} us"
+    )
+    answered = _pair(last.commits.p50, last.commits.p99)
+    commits = f"{answered} ({last.commits.n} of {last.records_per_commit:.0f} records)"
     return [
-        Figure("events per CPU second, worker and redis-server", thousands(median(all_per_cpu)) + spread(all_per_cpu),
-               target, ambition),
-        Figure("the same up to the last output acknowledged", thousands(median([w.per_cpu_s_drained for w in works]))),
-        Figure("events per CPU second of the worker alone", thousands(median([w.per_worker_cpu_s for w in works]))),
-        Figure("CPU of an event, worker / redis-server",
-               f"{last.worker_cpu_s / last.measured * 1e6:.1f} / {last.redis_cpu_s / last.measured * 1e6:.1f} us"),
-        Figure("events per second of wall time", thousands(median([w.per_wall_s for w in works]))),
-        Figure("commit, sent to answered, p50 / p99",
-               f"{milliseconds(last.commits.p50)} / {milliseconds(last.commits.p99)} "
-               f"({last.commits.n} commits of {last.records_per_commit:.0f} records)"),
-        Figure("session records published (all equal to the recomputation)", f"{last.published:,}"),
-    ]  # fmt: skip
+        Figure(
+            "events per CPU second, worker and redis-server",
+            _rate([w.per_cpu_s for w in works]),
+            target,
+            ambition,
+        ),
+        Figure("the same up to the last output acknowledged", _rate([w.per_cpu_s_drained for w in works])),
+        Figure("events per CPU second of the worker alone", _rate([w.per_worker_cpu_s for w in works])),
+        Figure("CPU of an event, worker / redis-server", f"{worker_us:.1f} / {redis_us:.1f} us"),
+        Figure("events per second of wall time", _rate([w.per_wall_s for w in works])),
+        Figure("commit, sent to answered, p50 / p99", commits),
+        Figure("session records published (all as recomputed)", f"{last.published:,}"),
+    ]
+
+
+def _rate(values: list[float]) -> str:
+    """Their median, and lowest to highest."""
+    return thousands(median(values)) + spread(values)
 
 
 def _memory(work: Work) -> list[Figure]:
     stored, tables = work.stored, work.redis_tables
     n = max(1, stored.sessions)
+    redis = (work.redis_bytes - work.idle_redis_bytes) / n
+    by_table = " / ".join(f"{tables[name] / n:.0f}" for name in ("visitors", "dedupe", "seen"))
+    worker = (work.worker_bytes - work.idle_worker_bytes) / n
     return [
-        Figure("sessions stored at the end, open / ended but not final",
-               f"{stored.open_sessions:,} / {stored.ended_sessions:,}"),
-        Figure("Redis memory grown per session stored, all tables", f"{(work.redis_bytes - work.idle_redis_bytes) / n:.0f} B"),
-        Figure("of it visitors / event ids / former visitors",
-               f"{tables['visitors'] / n:.0f} / {tables['dedupe'] / n:.0f} / {tables['seen'] / n:.0f} B"),
-        Figure("worker memory grown per session stored (RSS)", f"{(work.worker_bytes - work.idle_worker_bytes) / n:.0f} B"),
-    ]  # fmt: skip
+        Figure("sessions stored, open / ended", f"{stored.open_sessions:,} / {stored.ended_sessions:,}"),
+        Figure("Redis memory per session stored, all tables", f"{redis:.0f} B"),
+        Figure("of it visitors / event ids / former visitors", f"{by_table} B"),
+        Figure("worker memory per session stored (RSS grown)", f"{worker:.0f} B"),
+    ]
 
 
 def _latency_section(found: Latency, seconds: float) -> Section:
     table, snapshot = found.to_table, found.to_snapshot
     text = (
-        f"{found.rate:,} page views a second asked for, {found.sent_per_s:,.0f} sent, for {seconds:g} s after a warm-up of "
-        f"{WARM_UP_S:g} s, and clicks at random moments; timed from before the producer's call. "
+        f"{found.rate:,} page views a second asked for, {found.sent_per_s:,.0f} events sent, for {seconds:g} s "
+        f"after a warm-up of {WARM_UP_S:g} s, and clicks at random moments; timed from before the producer's call. "
         f"Worker {found.worker_cpu_share:.0%}, redis-server {found.redis_cpu_share:.0%} of one core."
     )
-    return Section("Latency at a paced rate", text, [
-        Figure("event to table (Redis), p50 / p99", f"{milliseconds(table.p50)} / {milliseconds(table.p99)}",
-               "60 / 200 ms at 20 k/s", "30 / 100 ms at 20 k/s"),
-        Figure("event to table, largest of all", f"{milliseconds(table.largest)} of {table.n:,}"),
+    figures = [
+        Figure(
+            "event to table (Redis), p50 / p99", _pair(table.p50, table.p99), "60 / 200 ms", "30 / 100 ms"
+        ),
+        Figure("event to table, longest", f"{milliseconds(table.largest)} of {table.n:,}"),
         Figure("click to snapshot topic, p50", milliseconds(snapshot.p50)),
-        Figure("click to snapshot topic, p95", milliseconds(snapshot.p95), "0.8 s", "0.4 s"),
-        Figure("click to snapshot topic, largest of all", f"{milliseconds(snapshot.largest)} of {snapshot.n:,}"),
-    ])  # fmt: skip
+        Figure("click to snapshot topic, p95", milliseconds(snapshot.p95), "800 ms", "400 ms"),
+        Figure("click to snapshot topic, longest", f"{milliseconds(snapshot.largest)} of {snapshot.n:,}"),
+    ]
+    return Section("Latency at a paced rate", text, figures)
 
 
 def _collectors(broker: str, truth: Truth, options: Options) -> Section:
@@ -205,19 +241,24 @@ def _collectors(broker: str, truth: Truth, options: Options) -> Section:
         after = _worked(broker, truth, options.events, "collector as it is")
         usual = (before.per_worker_cpu_s + after.per_worker_cpu_s) / 2
         drift = after.per_worker_cpu_s / before.per_worker_cpu_s
-        figures.append(Figure(f"gc {how}", f"{changed.per_worker_cpu_s / usual:.2f} (drift meanwhile {drift:.2f})"))
+        ratio = changed.per_worker_cpu_s / usual
+        figures.append(Figure(f"gc {how}", f"{ratio:.2f} (drift meanwhile {drift:.2f})"))
         before = after
     text = (
-        "Events per CPU second of the worker with another setting of Python's garbage collector, as a ratio to the runs "
-        "before and after with the default one."
+        "Events per CPU second of the worker with another setting of Python's garbage collector, as a ratio "
+        "to the runs before and after with the default one. `freeze`: once a second what lives is taken out "
+        "of sight."
     )
     return Section("Garbage collector", text, figures)
 
 
 def _profile_section(functions: list[Spent], samples: int) -> Section:
     shown = [
-        Figure(one.function, f"{one.itself / samples:.1%} itself, {one.total / samples:.1%} with what it calls")
+        Figure(one.function, f"{one.itself / samples:.1%} / {one.total / samples:.1%}")
         for one in functions[:_FUNCTIONS_SHOWN]
     ]
-    text = f"{samples:,} samples of the worker's threads on `session-2m`, those that wait left out; the first {_FUNCTIONS_SHOWN}."
+    text = (
+        f"{samples:,} samples of the worker's threads on `session-2m`, those that wait left out: share of "
+        f"each function itself / with what it calls, the first {_FUNCTIONS_SHOWN}."
+    )
     return Section("Where the worker's time goes", text, shown)
