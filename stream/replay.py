@@ -140,13 +140,8 @@ def _unfinished_sessions(partition: Partition) -> list[str]:
         visitors = state.sites[site_id].visitors
         for visitor_id in sorted(visitors):
             for session in visitors[visitor_id].sessions:
-                record = session_record(
-                    visitors[visitor_id],
-                    session,
-                    state="open" if session.phase == Phase.OPEN else "ended",
-                    partition=0,
-                    progress_ms=state.progress.progress_ms,
-                )
+                name = "open" if session.phase == Phase.OPEN else "ended"
+                record = session_record(state, visitors[visitor_id], session, name)
                 lines.append(msgspec.json.encode(record).decode())
     return lines
 

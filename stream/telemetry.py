@@ -23,7 +23,7 @@ LONGEST_VALUE: Final = 300
 REPEATS_PER_PERIOD: Final = 5
 REPEAT_PERIOD_S: Final = 10.0
 """A client library in an outage repeats one message thousands of times a minute; five say the same."""
-NOISY: Final = ("aiokafka", "faust", "mode", "asyncio")
+NOISY: Final = ("aiokafka", "faust", "mode", "asyncio", "uvicorn")
 
 _PASSWORD_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s]*@", re.IGNORECASE)
 
@@ -35,22 +35,10 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
     """
     out = sys.stderr if stream is None else stream
     as_json = log_format == "json" or (log_format == "auto" and not out.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: list[Any] = (
-        [structlog.processors.format_exc_info, escape_values, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.processors.format_exc_info, escape_values, _text_renderer(out)]
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared[:-2],
-            shared[-1],
+            *_shared(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -58,12 +46,7 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-        )
-    )
+    handler.setFormatter(_formatter(structlog.processors.JSONRenderer() if as_json else _text_renderer(out)))
     handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -72,6 +55,27 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
         for name in NOISY:
             logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines tell about the interpreter only
+
+
+def _shared() -> list[Any]:
+    """What our lines and those of libraries have in common."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _formatter(renderer: Any) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *_shared()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            escape_values,
+            renderer,
+        ],
+    )
 
 
 def escape_values(_logger: Any, _method: str, event: _Event) -> _Event:

@@ -200,8 +200,7 @@ class Lane:
     def unfinished(self) -> list[SessionRecord]:
         state = self.partition.state
         return [
-            session_record(visitor, session, state=("open", "ended")[session.phase], partition=0,
-                           progress_ms=state.progress.progress_ms)
+            session_record(state, visitor, session, ("open", "ended")[session.phase])
             for site in state.sites.values() for visitor in site.visitors.values()
             for session in visitor.sessions
         ]  # fmt: skip

@@ -45,15 +45,18 @@ class Rules:
     goals: tuple[tuple[str, str, str], ...] = ()
 
     def reached(self, event: Event) -> set[str]:
-        names = set()
-        for name, kind, wanted in self.goals:
-            if isinstance(event, PageView) and kind == "page" and fnmatchcase(path(event.url), wanted):
-                names.add(name)
-            elif isinstance(event, Click) and kind == "element" and event.element_id == wanted:
-                names.add(name)
-            elif isinstance(event, FormSubmission) and kind == "form" and event.form_id == wanted:
-                names.add(name)
-        return names
+        what, said = None, ""
+        if isinstance(event, PageView):
+            what, said = "page", path(event.url)
+        elif isinstance(event, Click):
+            what, said = "element", event.element_id
+        elif isinstance(event, FormSubmission):
+            what, said = "form", event.form_id
+        return {
+            name
+            for name, kind, wanted in self.goals
+            if kind == what and (fnmatchcase(said, wanted) if kind == "page" else said == wanted)
+        }
 
 
 class Counted(NamedTuple):
@@ -164,7 +167,7 @@ class Visit:
     def record(self) -> dict[str, Any]:
         """The fields of the session record that follow from the events."""
         first = self.events[0].event
-        views = self.of(PageView)
+        views = [one.event.url for one in self.events if isinstance(one.event, PageView)]
         customers = [one.event.customer_id for one in self.events if one.event.customer_id is not None]
         referrer = first.referrer if isinstance(first, PageView) else None
         entry = getattr(first, "url", None)
@@ -184,7 +187,7 @@ class Visit:
             "is_bounce": self.is_bounce,
             "is_engaged": len(views) >= 2 or self.last - self.first >= 10_000 or bool(self.goals),
             "entry_page": None if entry is None else path(entry),
-            "exit_page": path(views[-1].event.url) if views else None,  # type: ignore[union-attr]
+            "exit_page": path(views[-1]) if views else None,
             "referrer_host": urlsplit(referrer).hostname if referrer else None,
             **{name: getattr(first, name) for name in ("channel", "campaign", "device", "country", "plan")},
         }

@@ -41,7 +41,9 @@ def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
             kpis = published.get((name, site, segment))
             assert kpis is not None, f"{name} {site} {segment} is missing: {now[site, segment]}"
             got, expected = counts_of(kpis), +now[site, segment]
-            assert got == expected, f"{name} {site} {segment}: {got - expected} too many, {expected - got} missing"
+            assert got == expected, (
+                f"{name} {site} {segment}: {got - expected} too many, {expected - got} missing"
+            )
             if name != "all":
                 check_previous(kpis, before[site, segment])
             if segment.startswith("goal="):
@@ -93,7 +95,10 @@ def counts_of(kpis: dict[str, Any]) -> Counter[str]:
 
 def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
     if "ctr" in kpis:
-        assert (kpis["ctr"]["numerator"], kpis["ctr"]["denominator"]) == (found["clicks"], found["impressions"])
+        assert (kpis["ctr"]["numerator"], kpis["ctr"]["denominator"]) == (
+            found["clicks"],
+            found["impressions"],
+        )
         found["unmatched_clicks"] = kpis["ctr"]["unmatched_clicks"]
     if "unique_ctr" in kpis:
         found["pairs_clicked"] = kpis["unique_ctr"]["numerator"]

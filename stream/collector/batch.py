@@ -65,7 +65,7 @@ def _split(body: bytes) -> list[bytes]:
         raise BadBody(400, 'the body must be an event, an array of events or {"events": [...]}')
     fields = _RAW_OBJECT.decode(body)
     if _ENVELOPE not in fields or "type" in fields:
-        return [body]
+        return [body.strip(_SPACE)]
     if len(fields) > 1:
         raise BadBody(400, 'beside "events" the body may hold nothing else')
     raw = bytes(fields[_ENVELOPE])

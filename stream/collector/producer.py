@@ -137,19 +137,13 @@ class EventProducer:
             raise BrokerUnavailable(NOT_CONNECTED)
         try:
             async with asyncio.timeout(self._limit_s):
-                if not await producer.client.force_metadata_update():
-                    raise BrokerUnavailable("the broker does not answer")
-                missing = [topic for topic in INPUT_TOPICS if not await _has(producer, topic)]
+                # All of them: to ask for one by name creates it on some brokers, and waits for it on others.
+                there = (await producer.client.fetch_all_metadata()).topics()
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerUnavailable(f"the broker does not answer ({type(error).__name__})") from error
+        missing = [topic for topic in INPUT_TOPICS if topic not in there]
         if missing:
             raise BrokerUnavailable(f"topic {missing[0]} is missing; run 'latido topics create'")
-
-
-async def _has(producer: AIOKafkaProducer, topic: str) -> bool:
-    return bool(producer.client.cluster.partitions_for_topic(topic)) or bool(
-        await producer.partitions_for(topic)
-    )
 
 
 def _outcome(future: asyncio.Future[Any]) -> str | None:

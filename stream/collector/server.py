@@ -23,6 +23,7 @@ DRAIN_S: Final = 10
 """After SIGTERM or Ctrl-C, requests being handled get this long."""
 CONNECTIONS: Final = 1000
 """Open connections beside the requests being handled; more are refused."""
+BACKLOG: Final = 512
 INTERRUPTED: Final = 130
 
 
@@ -60,9 +61,20 @@ async def serve(config: CollectorConfig, kafka_options: Mapping[str, Any]) -> in
             limit_concurrency=CONNECTIONS + config.in_flight,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=DRAIN_S,
+            backlog=BACKLOG,
             ws="none",
         )
     )
+    caught = _stop_at_signals(server)
+    host, port = listener.getsockname()[:2]
+    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/events")
+    with listener:
+        await server.serve(sockets=[listener])
+    return INTERRUPTED if caught[:1] == [signal.SIGINT] else 0
+
+
+def _stop_at_signals(server: uvicorn.Server) -> list[int]:
+    """Let SIGINT and SIGTERM end the server; returns the list of those that came."""
     caught: list[int] = []
 
     def stop(number: int) -> None:
@@ -73,11 +85,7 @@ async def serve(config: CollectorConfig, kafka_options: Mapping[str, Any]) -> in
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    host, port = listener.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/events")
-    with listener:
-        await server.serve(sockets=[listener])
-    return INTERRUPTED if caught[:1] == [signal.SIGINT] else 0
+    return caught
 
 
 def _listen(config: CollectorConfig) -> socket.socket:
@@ -100,5 +108,6 @@ def _listen(config: CollectorConfig) -> socket.socket:
         raise CannotListen(
             f"cannot listen on {config.host}:{config.port} ({error.strerror}); choose another --port"
         ) from None
+    listener.listen(BACKLOG)  # from here on callers wait instead of being refused
     listener.setblocking(False)
     return listener

@@ -29,10 +29,11 @@ LONGEST_URL: Final = 2048
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """English whatever the locale, which `calendar` and `strptime` would follow."""
 
+# The last quote may be missing: some writers cut a long user agent off.
 # Inside quotes a server writes a quote as \" and other bytes as \xhh: `(?:[^"\\]|\\.)*` reads over both.
 _LINE = re.compile(
     r'(?P<client>\S+) \S+ (?P<user>.{0,200}?) \[(?P<time>[^\]]{1,64})\] "(?P<request>(?:[^"\\]|\\.)*)" '
-    r'(?P<status>\d{3}) (?:\d+|-)(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?(?: .*)?'
+    r'(?P<status>\d{3}) (?:\d+|-)(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)"?)?(?: .*)?'
 )
 _TIME = re.compile(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}:\d{2}:\d{2}) ([+-]\d{2})(\d{2})")
 _REQUEST = re.compile(r"(?P<method>[A-Z]+) (?P<url>.+?)(?: HTTP/\d(?:\.\d)?)?")

@@ -14,7 +14,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stream.commands.figures import Figure, Published, duration, figure, in_order, label, windows_in_order
+from schemas import times
+from schemas.keys import ALL
+from stream.commands.figures import (
+    NONE,
+    Figure,
+    Published,
+    duration,
+    figure,
+    in_order,
+    label,
+    windows_in_order,
+)
 from stream.pipeline.take_snapshot import Header
 from stream.telemetry import escape
 
@@ -38,18 +49,18 @@ WINDOW_WIDTH: Final = 34
 FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m")
 """Windows to keep when the terminal is too narrow for all."""
 LONGEST_NAME: Final = 40
-FIXED_LINES: Final = 6
-"""Status, two lines of heading, rules and footer around the rows of KPIs."""
+OTHER_LINES: Final = 9
+"""What stands around the rows of both tables: status, headings, rules, blank lines, footer."""
 
 
 class View(msgspec.Struct, frozen=True):
-    """What one screen shows. `segments` are the names shown in place of `all`; '' means every one."""
+    """What one screen shows."""
 
     header: Header
     records: Sequence[Published]
     site: str | None = None
     windows: tuple[str, ...] = ()
-    segment: str = "all"
+    segment: str = ALL
 
     @property
     def sites(self) -> list[str]:
@@ -61,26 +72,23 @@ class View(msgspec.Struct, frozen=True):
 
 
 def screen(view: View, now_ms: int, width: int, height: int | None = None) -> RenderableType:
-    """Everything, fitted to the width; `height` None: as long as it becomes."""
+    """Everything, fitted to the width and as far as possible to the height (None: as long as it becomes)."""
     status, age_ms = state_of(view.header, now_ms)
     mine = [record for record in view.records if record.site_id == view.shown_site()]
-    chosen = [record for record in mine if record.segment_name == view.segment]
-    windows = fitting_windows([record.window.name for record in chosen], view.windows, width)
-    by_window = {record.window.name: record for record in chosen}
-    parts: list[RenderableType] = [_status_line(view, status, age_ms)]
-    rows = 0
+    by_window = {record.window.name: record for record in mine if record.segment_name == view.segment}
+    windows = fitting_windows(list(by_window), view.windows, width)
+    parts: list[RenderableType] = [_status_line(view, status, age_ms), Text("")]
     if windows:
         table, rows = _kpi_table(windows, by_window, faded=status == "stale")
-        parts.append(table)
+        parts += [table, Text("")]
+        room = None if height is None else height - rows - OTHER_LINES
+        if view.segment == ALL and (room is None or room > 0):
+            segments = _segments(mine, windows[-1], faded=status == "stale", room=room)
+            parts += [segments, Text("")] if segments is not None else []
     else:
-        parts.append(Text(f"nothing of segment {escape(view.segment)} is published", style="yellow"))
-    room = None if height is None else height - rows - FIXED_LINES - 3
-    if view.segment == "all" and windows and (room is None or room >= 3):
-        segments = _segments(mine, windows[0], faded=status == "stale", room=room)
-        if segments is not None:
-            parts.append(segments)
-    parts.append(_footer(view.header))
-    return Group(*parts)
+        what = "of this choice" if view.records else "but the state of the partitions: no event was counted"
+        parts += [Text(f"nothing {what} is published yet", style="yellow"), Text("")]
+    return Group(*parts, _footer(view.header))
 
 
 def state_of(header: Header, now_ms: int) -> tuple[str, int]:
@@ -91,10 +99,7 @@ def state_of(header: Header, now_ms: int) -> tuple[str, int]:
 
 def to_ms(time: str) -> int:
     """RFC 3339 as latido writes it, in ms since the epoch."""
-    from schemas.times import parse_time
-    from schemas.times import to_ms as ms
-
-    return ms(parse_time(time))
+    return times.to_ms(times.parse_time(time))
 
 
 def fitting_windows(published: Sequence[str], wanted: Sequence[str], width: int) -> list[str]:
@@ -116,7 +121,8 @@ def _status_line(view: View, status: str, age_ms: int) -> Text:
         line.append("   site ", style="dim")
         line.append(escape(site, LONGEST_NAME), style="bold")
         if len(view.sites) > 1:
-            line.append(f" (1 of {len(view.sites)})", style="dim")
+            place = view.sites.index(site) + 1 if site in view.sites else "-"
+            line.append(f" ({place} of {len(view.sites)})", style="dim")
     if view.header.as_of is not None:
         line.append("   as of ", style="dim")
         line.append(escape(view.header.as_of, LONGEST_NAME))
@@ -126,7 +132,7 @@ def _status_line(view: View, status: str, age_ms: int) -> Text:
 def _kpi_table(
     windows: Sequence[str], by_window: Mapping[str, Published], *, faded: bool
 ) -> tuple[Table, int]:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, style="dim")
+    table = _table()
     table.add_column("", min_width=LABEL_WIDTH - 2, no_wrap=True)
     for name in windows:
         table.add_column(
@@ -150,44 +156,46 @@ def _window_title(name: str) -> str:
 
 def _cells(one: Figure) -> list[Text]:
     value = Text(one.value, style="bold" if one.value not in ("", "-") else "dim")
-    if one.doubtful:
+    if one.doubtful and one.value != NONE:
         value.append(" ?", style="bold yellow")
     return [value, Text(one.beside, style="dim"), Text(one.n, style="dim")]
 
 
 def _segments(records: Sequence[Published], window: str, *, faded: bool, room: int | None) -> Table | None:
-    """The parts of the site in one window, the largest first; None when there are none."""
-    parts = [r for r in records if r.window.name == window and r.segment_name != "all"]
-    if not parts:
+    """The parts of the site in one window, those with most data first; None when there are none."""
+    parts = [record for record in records if record.window.name == window and record.segment_name != ALL]
+    rows = [(record, name) for record in parts for name in _rates(record)]
+    if not rows:
         return None
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, style="dim")
-    table.add_column(f"by element, survey, goal ({_window_title(window)})", no_wrap=True, header_style="dim")
-    for title in ("", "", "95 % interval", "n"):
-        table.add_column(
-            title, no_wrap=True, header_style="dim", justify="right" if title != "95 % interval" else "left"
-        )
-    rows = sorted(
-        ((_weight(kpi), r, name) for r in parts for name, kpi in _rates(r)), key=lambda row: -row[0]
-    )
-    for _, record, name in rows[:room]:
-        value, beside, n = _cells(figure(name, record.kpis[name]))
-        cells = [
-            Text(escape(record.segment_name, LONGEST_NAME)),
-            Text(label(name), style="dim"),
-            value,
-            beside,
-            n,
-        ]
-        table.add_row(*cells, style="bright_black" if faded else None)
+    rows.sort(key=lambda row: (-_weight(row[0].kpis[row[1]]), row[0].segment_name, row[1]))
+    table = _table()
+    table.add_column(f"Parts, {_window_title(window)}", no_wrap=True, header_style="bold cyan")
+    table.add_column("", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True, header_style="dim")
+    table.add_column("n", justify="right", no_wrap=True, header_style="dim")
+    for record, name in rows[:room]:
+        part = Text(escape(record.segment_name, LONGEST_NAME))
+        cells = _cells(figure(name, record.kpis[name]))
+        style = "bright_black" if faded else None
+        table.add_row(part, Text(label(name), style="dim"), *cells, style=style)
     return table
 
 
-def _rates(record: Published) -> list[tuple[str, dict[str, object]]]:
+def _table() -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        collapse_padding=True,
+        show_edge=False,
+        border_style="bright_black",
+    )
+
+
+def _rates(record: Published) -> list[str]:
     """The KPIs of a segment that say how good, not how many; those without any data are left out."""
     wanted = ("ctr", "cvr_visitors", "nps", "csat")
-    return [
-        (name, record.kpis[name]) for name in wanted if name in record.kpis and _weight(record.kpis[name])
-    ]
+    return [name for name in wanted if name in record.kpis and _weight(record.kpis[name])]
 
 
 def _weight(kpi: Mapping[str, object]) -> int:

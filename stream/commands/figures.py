@@ -88,6 +88,8 @@ def figure(name: str, kpi: dict[str, Any]) -> Figure:
         return Figure(_count(value), _beside_count(kpi))
     write = _writer(name, str(kind))
     n = kpi.get("denominator", kpi.get("n"))
+    if kind == "score":
+        value = kpi.get("rounded", value)  # half away from zero, which formatting does not do
     return Figure(
         NONE if value is None else write(value),
         _interval(write, kpi) or _open_ones(write, kpi),

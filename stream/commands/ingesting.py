@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(msgspec.Struct):
-    """lines = sent + others + unreadable, at every moment between two groups."""
+    """lines = sent + others + unreadable + what was read and not sent (0 unless it was stopped)."""
 
     lines: int = 0
     sent: int = 0
@@ -75,6 +75,9 @@ class Tally(msgspec.Struct):
             f"{self.others:,} {others}",
             f"{self.unreadable:,} not readable",
         ]
+        unsent = self.lines - self.sent - self.others - self.unreadable
+        if unsent:
+            found.append(f"stopped before {unsent:,} more (run it again, nothing is counted twice)")
         return f"{self.lines:,} lines: {', '.join(found)}"
 
 
@@ -115,7 +118,7 @@ def _report(plan: Plan, tally: Tally, out: TextIO) -> None:
         print(tally.summary("found" if plan.dry_run else "sent"), file=out)
     if tally.is_log and plan.salt is None and not plan.dry_run:
         print(
-            "visitors are digests anybody can recompute from an address: set LATIDO_SALT to a secret, and keep it",
+            "anybody can compute these visitor ids from an address: set LATIDO_SALT to a secret, and keep it",
             file=out,
         )
 
@@ -133,7 +136,7 @@ async def _send_all(settings: Settings, plan: Plan, tally: Tally) -> None:
     async with connected(settings) as producer:
         with _progress() as progress:
             for name in plan.files:
-                bar = progress.add_task(name, total=_size(name), sent=0)
+                bar = progress.add_task(os.path.basename(name), total=_size(name), sent=0)
                 async with aclosing(beside(read_parts(name, plan, tally))) as parts:
                     async for part in parts:
                         moved = partial(_show_sent, progress, bar, tally)

@@ -106,8 +106,11 @@ async def print_once(settings: Settings, choice: Choice, *, as_json: bool) -> in
         for key, _ in reading.chosen(choice):
             print(as_line(reading.raw[key]))
         return DONE
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(screen(reading.view(choice), _now_ms(), console.width))
+    wide = 19 + 34 * len(reading.records)  # a file or a pipe has room for every window
+    console = Console(width=None if sys.stdout.isatty() else min(wide, 260), highlight=False)
+    with console.capture() as shown:
+        console.print(screen(reading.view(choice), _now_ms(), console.width))
+    print("\n".join(line.rstrip() for line in shown.get().splitlines()))
     return DONE
 
 
@@ -128,7 +131,7 @@ async def watch(settings: Settings, choice: Choice) -> int:
     async with opened_board(settings) as board:
         with pressed_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
             async for reading, problem in _survived(board):
-                choice, quit_ = _obey(keys, reading, choice)
+                choice, quit_ = _obey(keys, reading, _pinned(reading, choice))
                 if quit_:
                     break
                 live.update(_shown(settings, reading, choice, problem, console), refresh=True)
@@ -153,6 +156,13 @@ def _obey(keys: Callable[[], str], reading: Reading | None, choice: Choice) -> t
         if key in "sS" and reading is not None:
             choice = msgspec.structs.replace(choice, site=_next_site(reading, choice))
     return choice, False
+
+
+def _pinned(reading: Reading | None, choice: Choice) -> Choice:
+    """Stay with the first site shown: another one that appears must not take its place."""
+    if reading is None or choice.site is not None:
+        return choice
+    return msgspec.structs.replace(choice, site=reading.view(choice).shown_site())
 
 
 def _next_site(reading: Reading, choice: Choice) -> str | None:

@@ -23,10 +23,10 @@ UNMATCHED_CLICKS = "unmatched_clicks"
 
 
 class Pair(msgspec.Struct, array_like=True, gc=False):
-    """One visitor and one element. Times in ms, -1 where it never happened."""
+    """One visitor and one element. Times in ms, None where it never happened."""
 
-    seen_ms: int = -1  # first impression
-    clicked_ms: int = -1  # first click
+    seen_ms: int | None = None  # first impression
+    clicked_ms: int | None = None  # first click
     clicks: int = 0
 
 
@@ -43,8 +43,10 @@ class Exposure(msgspec.Struct, array_like=True, gc=False):
     pair: Pair
 
 
-def _first(a: int, b: int) -> int:
-    return a if b < 0 or 0 <= a <= b else b
+def _first(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)
 
 
 def see(pair: Pair, t: int) -> None:
@@ -77,8 +79,8 @@ def merge_exposure(a: Exposure, b: Exposure) -> Exposure:
 
 def pair_counts(pair: Pair) -> tuple[int, Counts]:
     """What a pair contributes: (time in ms it is dated by, counts). Clicks never seen are unmatched."""
-    if pair.seen_ms < 0:
-        return pair.clicked_ms, {UNMATCHED_CLICKS: pair.clicks}
+    if pair.seen_ms is None:
+        return pair.clicked_ms or 0, {UNMATCHED_CLICKS: pair.clicks}
     if pair.clicks:
         return pair.seen_ms, {PAIRS_SEEN: 1, PAIRS_CLICKED: 1}
     return pair.seen_ms, {PAIRS_SEEN: 1}

@@ -21,14 +21,15 @@ ENDED = "ended"
 ENDED_PAGES = "ended_pages"
 ENDED_PAGES_SQUARED = "ended_pages_sq"
 ENDED_MS = "ended_ms"
-ENDED_DS_SQUARED = "ended_ds_sq"
+# The sum of squared durations, in two parts: one 64-bit integer would overflow after a thousand long days.
+ENDED_MS_SQUARED_HIGH = "ended_ms_sq_high"
+ENDED_MS_SQUARED_LOW = "ended_ms_sq_low"
 BOUNCES = "bounces"
 PAGES_HISTOGRAM = "pages:"
 DURATION_HISTOGRAM = "ms:"
 
-# Durations are squared in tenths of a second: 64 bits then hold the squares of 12 million day-long
-# sessions. The standard deviation is off by less than that tenth.
-_SQUARED_UNIT_MS = 100
+_LOW_BITS = 32
+_LOW_MASK = (1 << _LOW_BITS) - 1
 
 
 def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
@@ -41,7 +42,9 @@ def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
     row[ENDED_PAGES] += sign * pages
     row[ENDED_PAGES_SQUARED] += sign * pages * pages
     row[ENDED_MS] += sign * duration_ms
-    row[ENDED_DS_SQUARED] += sign * (duration_ms // _SQUARED_UNIT_MS) ** 2
+    squared = duration_ms * duration_ms
+    row[ENDED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
+    row[ENDED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
     if is_bounce(session):
         row[BOUNCES] += sign
     row[_metric(PAGES_HISTOGRAM, bucket_of(pages))] += sign
@@ -68,9 +71,10 @@ def results(counts: Counts) -> dict[str, Kpi]:
     sessions = opened + ended
     all_pages = counts.get(ENDED_PAGES, 0) + counts.get(OPEN_PAGES, 0)
     pages.with_open = all_pages / sessions if sessions else None
+    squares = (counts.get(ENDED_MS_SQUARED_HIGH, 0) << _LOW_BITS) + counts.get(ENDED_MS_SQUARED_LOW, 0)
     duration = mean(
-        counts.get(ENDED_MS, 0), counts.get(ENDED_DS_SQUARED, 0), ended,
-        _histogram(counts, DURATION_HISTOGRAM), of="ended sessions", scale=_SQUARED_UNIT_MS,
+        counts.get(ENDED_MS, 0), squares, ended,
+        _histogram(counts, DURATION_HISTOGRAM), of="ended sessions",
     )  # fmt: skip
     return {
         "page_views": Count(counts.get(PAGE_VIEWS, 0)),

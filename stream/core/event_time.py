@@ -70,11 +70,14 @@ class Progress(msgspec.Struct):
     def hold_ms(self, topic: int, policy: Policy) -> int:
         """Where a topic that is behind holds T: at its clock; surveys only half their tolerance later."""
         clock_ms = self.topics[topic].clock_ms
+        # Of a topic without a clock nothing is known: it holds T where it is, however tolerant.
+        return clock_ms + self.hold_extra_ms(topic, policy) if clock_ms > NEVER_MS else NEVER_MS
+
+    def hold_extra_ms(self, topic: int, policy: Policy) -> int:
+        """How far above its own clock a topic lets T go while it is behind."""
         if topic != self.survey:
-            return clock_ms
-        if policy.survey_tolerance_ms is None:
-            return 2 * FOREVER_MS
-        return clock_ms + policy.survey_tolerance_ms // 2
+            return 0
+        return FOREVER_MS if policy.survey_tolerance_ms is None else policy.survey_tolerance_ms // 2
 
     def others(self, topic: int, policy: Policy) -> tuple[int | None, int]:
         """For the records of one topic: where the others hold T (None: nowhere), and their highest clock."""

@@ -12,6 +12,7 @@ import hashlib
 import msgspec
 
 from stream.core.ctr import Exposure, Pairs, merge_pairs
+from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
 
 
@@ -73,14 +74,16 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     entry_page: str | None = None  # of the earliest event
     origin: Origin = NOWHERE
     exit_page: str | None = None  # of the latest page view
-    exit_ms: int = 0
+    exit_ms: int = NEVER_MS
     exit_id: str = ""
     customer: Customer | None = None
     goals: tuple[str, ...] = ()  # sorted names
     pairs: Pairs | None = None  # element -> seen and clicked inside this session
-    overlong: bool = False
     publication: Publication = UNPUBLISHED
     change: str | None = None  # why there will be another revision
+
+
+UNSEEN = NEVER_MS  # before the first session event
 
 
 class Visitor(msgspec.Struct, array_like=True, gc=False):
@@ -88,7 +91,7 @@ class Visitor(msgspec.Struct, array_like=True, gc=False):
 
     site_id: str
     visitor_id: str
-    seen: int = -1  # ten-second bucket of the latest session event, -1 before the first
+    seen: int = UNSEEN  # ten-second bucket of the latest session event
     sessions: tuple[Session, ...] = ()  # by time, more than a gap apart
     converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
     marks: list[int] | None = None  # times of survey answers
@@ -132,7 +135,6 @@ def merge(a: Session, b: Session) -> Session:
         customer=later_customer(a.customer, b.customer),
         goals=tuple(sorted({*a.goals, *b.goals})) if a.goals or b.goals else (),
         pairs=merge_pairs(a.pairs, b.pairs),
-        overlong=a.overlong or b.overlong,
         publication=_merge_publications(a.publication, b.publication),
         change="merge" if "merge" in (a.change, b.change) else None,
     )  # fmt: skip
@@ -173,6 +175,11 @@ def is_final(session: Session, progress_ms: int, policy: Policy) -> bool:
 def has_mark(visitor: Visitor, session: Session) -> bool:
     """Whether a survey answer of the visitor falls into the time of the session."""
     return visitor.marks is not None and any(session.first_ms <= t <= session.last_ms for t in visitor.marks)
+
+
+def is_overlong(session: Session, policy: Policy) -> bool:
+    """More than a visit is: its counts go on, its details are no longer kept."""
+    return session.events > policy.overlong_events or session.last_ms - session.first_ms > policy.overlong_ms
 
 
 def is_bounce(session: Session) -> bool:

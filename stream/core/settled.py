@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from stream.core.policy import Policy
-from stream.core.sessions import Session
+from stream.core.sessions import Session, is_overlong
 from stream.core.surveys import Answer, History
 
 SESSIONS = "sessions"
@@ -64,6 +64,6 @@ class Settled:
     def final(self, progress_ms: int, policy: Policy, unfinished: Iterable[Session]) -> list[int]:
         """Windows that no accepted event can change: T has passed their end by gap and grace, and no
         session that is not final starts before their end (overlong ones are not waited for)."""
-        first_ms = min((s.first_ms for s in unfinished if not s.overlong), default=progress_ms)
+        first_ms = min((s.first_ms for s in unfinished if not is_overlong(s, policy)), default=progress_ms)
         edge_ms = min(progress_ms - policy.lateness_ms, first_ms)
         return sorted(window for window in self.windows if (window + 1) * self.width_ms <= edge_ms)

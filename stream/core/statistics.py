@@ -56,11 +56,10 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, skipped: 
                  low, high, "answers, latest per respondent")  # fmt: skip
 
 
-def mean(total: int, squares: int, n: int, histogram: Mapping[int, int], *, of: str, scale: int = 1) -> Mean:
+def mean(total: int, squares: int, n: int, histogram: Mapping[int, int], *, of: str) -> Mean:
     """Mean with standard deviation, t interval and percentiles.
 
-    `squares` is the sum of (value / scale)^2: long durations are squared in coarser units, so that the
-    sum stays within 64 bits. `histogram` counts values by `bucket_of`.
+    `squares` is the sum of squares; `histogram` counts the values by `bucket_of`.
     """
     if n == 0:
         return Mean(None, None, None, 0, None, None, None, of)
@@ -68,9 +67,8 @@ def mean(total: int, squares: int, n: int, histogram: Mapping[int, int], *, of: 
     p50, p95 = percentile(histogram, n, 50), percentile(histogram, n, 95)
     if n == 1:
         return Mean(average, None, None, 1, None, p50, p95, of)
-    # n * sum(x^2) - sum(x)^2 in integers when scale is 1: no cancellation
-    spread = (n * squares - (total / scale) ** 2) if scale != 1 else n * squares - total * total
-    sd = scale * math.sqrt(max(0.0, spread / (n * (n - 1))))
+    # In integers up to the division: no cancellation.
+    sd = math.sqrt((n * squares - total * total) / (n * (n - 1)))
     half = student_t(n - 1) * sd / math.sqrt(n)
     return Mean(average, average - half, average + half, n, sd, p50, p95, of)
 

@@ -17,8 +17,6 @@ class Answer(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
     t_ms: int
     event_id: str
-    dedupe: int  # 64-bit id of (site, visitor, topic, event id)
-    content: int  # 64-bit digest of what it said
     score: int | None
     scale_min: int = 0
     scale_max: int = 10
@@ -31,11 +29,6 @@ class History(msgspec.Struct, array_like=True, gc=False):
     survey_id: str
     kind: str  # nps or csat
     answers: list[Answer] = []
-
-
-def find(history: History, dedupe: int) -> Answer | None:
-    """The answer counted before under this id: a repeat of it must not count again."""
-    return next((a for a in history.answers if a.dedupe == dedupe), None)
 
 
 def insert(history: History, answer: Answer) -> None:

@@ -62,20 +62,15 @@ def score(answers: Sequence[int], skipped: int) -> Kpi:
     return {"type": "score", **figures, "method": "adjusted_wald", "level": LEVEL, "of": of}
 
 
-def mean(values: Sequence[int], of: str, unit: int = 1, **more: Any) -> Kpi:
-    """The mean with its t interval and percentiles.
-
-    The standard deviation takes the squares of whole `unit`s but the exact mean, as the product does.
-    """
+def mean(values: Sequence[int], of: str, **more: Any) -> Kpi:
+    """The mean with its t interval and percentiles."""
     n = len(values)
     value = low = high = sd = p50 = p95 = None
     if n:
         value = sum(values) / n
         p50, p95 = percentile(values, 50), percentile(values, 95)
     if n > 1 and value is not None:
-        squares = sum((one // unit) ** 2 for one in values)
-        variance = (n * squares - Fraction(sum(values), unit) ** 2) / (n * (n - 1))
-        sd = unit * math.sqrt(max(Fraction(0), variance))
+        sd = math.sqrt(Fraction(n * sum(one**2 for one in values) - sum(values) ** 2, n * (n - 1)))
         half = student_t(n - 1) * sd / math.sqrt(n)
         low, high = value - half, value + half
     figures = {"value": value, "low": low, "high": high, "n": n, "sd": sd, "p50": p50, "p95": p95}

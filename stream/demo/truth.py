@@ -36,8 +36,6 @@ WINDOWS = (
 SATISFIED_FROM = {
     (1, 5): 4, (0, 5): 4, (1, 7): 6, (1, 10): 9, (0, 10): 9, (1, 4): 3, (1, 3): 3, (1, 2): 2, (0, 1): 1
 }  # fmt: skip
-# Durations are squared in whole tenths of a second.
-DURATION_UNIT_MS = 100
 # Visitors are counted where they were last seen: a window before has lost those who came back.
 WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
 
@@ -310,7 +308,7 @@ def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:
         "unique_visitors": span.count(site.last_seen),
         "sessions": {"type": "count", **sessions},
         "pages_per_session": mean(pages, "ended sessions", with_open=with_open),
-        "session_duration_ms": mean(durations, "ended sessions", DURATION_UNIT_MS),
+        "session_duration_ms": mean(durations, "ended sessions"),
         "bounce_rate": rate(sum(visit.is_bounce for visit in over), len(over), "ended sessions"),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -53,11 +54,11 @@ async def _watch(settings: Mapping[str, str]) -> None:
     try:
         await watch.wait()
     finally:
-        # Asked politely first: it has to give the terminal back as it was.
-        for end in (watch.terminate, watch.kill):
+        # As Ctrl-C would: it has to give the terminal back as it was.
+        for number in (signal.SIGINT, signal.SIGKILL):
             if watch.returncode is None:
                 with contextlib.suppress(ProcessLookupError, TimeoutError):
-                    end()
+                    watch.send_signal(number)
                     await asyncio.wait_for(watch.wait(), STOPPED_WITHIN_S)
 
 

@@ -20,6 +20,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from stream.kafka.errors import WorkerRefused
 from stream.kafka.identity import reading_positions
 from stream.kafka.lane import Lane
 from stream.kafka.log_probe import LogProbe, ProbeFailed
@@ -28,12 +29,14 @@ from stream.kafka.producer import Capabilities, OutputHeaders, OutputProducer
 from stream.kafka.transport import BatchThread, Fetched, OutOfRange, Reply
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.partition import Partition
-from stream.pipeline.ports import ClaimRefused, PartitionTables, StateTorn, StoreUnreachable
+from stream.pipeline.ports import Claim, ClaimRefused, PartitionTables, StateTorn, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
 
 # Faust gives up waiting for us after the request timeout (20 s); claims go on in the background.
 _WAIT_FOR_CLAIMS_S = 10.0
+# Batches wait in a queue as long as one before them is applied; with none applied for this long, none waits.
+_LOST_AFTER_MS = 5_000
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 
@@ -42,12 +45,19 @@ class NotOurs(Exception):
     """The group does not confirm that we own the partition."""
 
 
+# What a claim may fail with and may be tried again after.
+_PASSING = (
+    NotOurs, ClaimRefused, StateTorn, StoreUnreachable, ProbeFailed, KafkaError, OSError, TimeoutError
+)  # fmt: skip
+
+
 class Assignment:
     """The lanes of this worker. `on_broken` stops the worker."""
 
     def __init__(
         self, settings: WorkerSettings, tables: PartitionTables, capabilities: Capabilities,
-        thread: Callable[[], BatchThread], wall_ms: Callable[[], int], on_broken: Callable[[BaseException], None],
+        thread: Callable[[], BatchThread], wall_ms: Callable[[], int],
+        on_broken: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._tables = tables
@@ -63,6 +73,8 @@ class Assignment:
         self._epochs: dict[int, int] = {}
         self._tickets = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._processing = False
+        self._processed_at_ms = wall_ms()
         self.lanes: dict[int, Lane] = {}
 
     def owns(self, tp: TP) -> bool:
@@ -107,8 +119,14 @@ class Assignment:
 
     async def process(self, fetched: Fetched) -> None:
         lane = self.lanes.get(fetched.batch.partition)
-        if lane is not None:
+        if lane is None:
+            return
+        self._processing = True
+        try:
             await lane.process(fetched, self._replies(lane), self._wall_ms)
+        finally:
+            self._processing = False
+            self._processed_at_ms = self._wall_ms()
 
     async def tick(self, shared_live_ms: int | None) -> None:
         """Timed work of every lane."""
@@ -116,6 +134,30 @@ class Assignment:
         await asyncio.gather(
             *(lane.tick(self._replies(lane), self._wall_ms, shared_live_ms) for lane in lanes)
         )
+
+        await self._find_lost_batches()
+
+    async def _find_lost_batches(self) -> None:
+        """Read again what was handed out and never arrived.
+
+        A batch that is lost on the way through Faust is noticed by the next one of its topic, which starts
+        too high; this is for the last one before silence.
+        """
+        if self._processing or self._wall_ms() - self._processed_at_ms < _LOST_AFTER_MS:
+            return
+        placed = self._thread().placed
+        for lane in list(self.lanes.values()):
+            for topic, ticket in list(lane.tickets.items()):
+                place = placed.get(TP(topic, lane.number))
+                partition = lane.partition
+                if partition is None or place is None or place.ticket != ticket:
+                    continue
+                position = partition.positions[topic]
+                if place.position > position:
+                    log.warning(
+                        "a batch was lost on its way", partition=lane.number, topic=topic, first=position
+                    )
+                    await self.seek_back(lane, topic, position)
 
     def out_of_range(self, found: OutOfRange) -> None:
         """The broker has nothing at our position: the claim finds out why."""
@@ -170,7 +212,7 @@ class Assignment:
             if not confirmed and not await self._thread().heartbeat(self._generation):
                 raise NotOurs("the group does not confirm that the partition is ours")
             await self._claim(lane)
-        except (TimeoutError, NotOurs, ClaimRefused, StateTorn, StoreUnreachable, ProbeFailed, KafkaError, OSError) as error:  # fmt: skip
+        except _PASSING as error:
             log.warning("not claimed yet", partition=lane.number, reason=str(error) or repr(error))
             return False
         return True
@@ -184,12 +226,18 @@ class Assignment:
         )
         try:
             await producer.start()
-            partition = await Partition.open(self._tables, claim, self._settings.policy)
+            partition = await self._load(claim)
             offsets = await self._offsets(lane, partition)
         except BaseException:
             await producer.stop()
             raise
         await self._go_live(lane, partition, producer, offsets)
+
+    async def _load(self, claim: Claim) -> Partition:
+        try:
+            return await Partition.open(self._tables, claim, self._settings.policy)
+        except ValueError as error:  # computed under other rules
+            raise WorkerRefused(str(error)) from error
 
     async def _offsets(self, lane: Lane, partition: Partition) -> dict[str, int]:
         stored = {topic: partition.positions[topic] for topic in lane.topics}
@@ -213,6 +261,7 @@ class Assignment:
         outbox = Outbox(partition, self._tables, producer, self._settings.outbox_records, lost, self.broken)
         ticket = next(self._tickets)
         lane.tickets = dict.fromkeys(offsets, ticket)
+        self._processed_at_ms = self._wall_ms()
         lane.open(partition, outbox, self._replies(lane))
         places = {TP(topic, lane.number): offset for topic, offset in offsets.items()}
         if not await self._thread().place(places, ticket):

@@ -84,6 +84,6 @@ def _judge(tp: TopicPartition, stored: int, fingerprint: Fingerprint | None, see
 
 def _another_log(tp: TopicPartition, why: str) -> BrokerLostTopic:
     return BrokerLostTopic(
-        f"{tp.topic} partition {tp.partition} is not the log that was counted: {why}. Was the topic deleted and "
-        "created again? Use another --namespace to count the new one from its beginning"
+        f"{tp.topic} partition {tp.partition} is not the log that was counted: {why}. Was the topic deleted "
+        "and created again? Use another --namespace to count the new one from its beginning"
     )

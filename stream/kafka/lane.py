@@ -62,6 +62,8 @@ class Lane:
     def stop_waiting(self) -> None:
         """The partition is being taken away: finish the step, do not wait for the store."""
         self._closing.set()
+        if self.outbox is not None:
+            self.outbox.stop_waiting()
 
     async def close(self) -> None:
         self._closing.set()
@@ -86,15 +88,15 @@ class Lane:
             await self.outbox.wait_for_room()
         async with self._lock:
             partition = self.partition
-            if partition is None or not self.is_current(fetched):
+            if partition is None or self.closing or not self.is_current(fetched):
                 return
             if not self._note(partition, replies):
                 return
             batch = fetched.batch
             newest = replies.get(batch.topic)
             if newest is not None and newest.log_end > batch.log_end:
-                # The end as it is known now: by that of an old reply the topic would seem caught up while more
-                # of it waits in the queue.
+                # The end as it is known now: by that of an old reply the topic would seem caught up while
+                # more of it waits in the queue.
                 batch = msgspec.structs.replace(batch, log_end=newest.log_end)
             await self._step(partition, lambda: partition.process(batch, wall_ms()), batch.topic)
 

@@ -52,13 +52,15 @@ class LogProbe:
             return dict(await self._ask(consumer.beginning_offsets(list(tps))))
 
     async def ends(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """The readable end of each log, as ListOffsets says. (The embedded broker says less than is there.)"""
+        """The readable end of each log, as ListOffsets says. (The embedded broker says less.)"""
         async with self._lock:
             consumer = await self._open()
             return dict(await self._ask(consumer.end_offsets(list(tps))))
 
     async def look(self, at: Mapping[TopicPartition, int]) -> dict[TopicPartition, Seen]:
         """What stands at one offset of each log."""
+        if not at:
+            return {}
         async with self._lock:
             consumer = await self._open()
             consumer.assign(list(at))

@@ -76,15 +76,19 @@ async def _partitions(consumer: aiokafka.AIOKafkaConsumer, topic: str) -> list[T
 @asynccontextmanager
 async def _reader(client_options: Mapping[str, Any]) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
     consumer = aiokafka.AIOKafkaConsumer(
-        **client_options, auto_offset_reset="earliest", enable_auto_commit=False, isolation_level="read_committed",
+        **client_options,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-    )  # fmt: skip
+    )
     try:
         await consumer.start()
         yield consumer
     except KafkaConnectionError as error:
         raise BrokerUnreachable(
-            f"no Kafka broker answers at {client_options['bootstrap_servers']}: {error}; start it or set --broker"
+            f"no Kafka broker answers at {client_options['bootstrap_servers']}: {error}; "
+            "start it or set --broker"
         ) from None
     except KafkaError as error:
         raise BrokerUnreachable(f"the broker answers with an error: {error!r}") from error

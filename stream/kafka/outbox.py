@@ -40,7 +40,7 @@ class Outbox:
         self._on_lost, self._on_broken = on_lost, on_broken
         self._committed = asyncio.Event()
         self._drained = asyncio.Event()
-        self.records_sent = 0
+        self._given_up = False
         self._task = asyncio.create_task(self._run(), name=f"outbox-{partition.number}")
 
     def wake(self) -> None:
@@ -55,10 +55,16 @@ class Outbox:
         return sum(len(outputs) for _, outputs in self._partition.outbox) >= self._limit_records
 
     async def wait_for_room(self) -> None:
-        while self.is_full() and not self._task.done():
+        """Until there is room, or nobody waits any more."""
+        while self.is_full() and not self._given_up and not self._task.done():
             self._drained.clear()
             self.wake()
             await self._drained.wait()
+
+    def stop_waiting(self) -> None:
+        """The partition is being taken away: let go of who waits for room."""
+        self._given_up = True
+        self._drained.set()
 
     async def close(self) -> None:
         self._task.cancel()
@@ -94,6 +100,5 @@ class Outbox:
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                     continue
                 pause_s = _PAUSE_S
-                self.records_sent += sum(len(outputs) for _, outputs in entries)
                 self._partition.produced(entries[-1][0])
                 self._drained.set()

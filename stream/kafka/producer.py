@@ -84,32 +84,30 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 class OutputHeaders:
-    """The headers of 6 records per schema are the same each time; only id and time differ."""
+    """Of one schema the headers are the same each time, but for id and time."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._templates: dict[str, tuple[Headers, tuple[int, int, int]]] = {}
+        self._constant: dict[str, Headers] = {}
 
     def of(self, output: Output) -> Headers:
-        """Of a dead letter: its own, untouched."""
+        """As schemas/headers.py makes them, at half the cost. Of a dead letter: its own, untouched."""
         if not output.schema:
             return output.headers
-        template, (at_id, at_ce_id, at_time) = self._templates.get(output.schema) or self._make(output.schema)
-        headers = template.copy()
+        constant = self._constant.get(output.schema) or self._make(output.schema)
+        schema, producer, _, content, _, kind, source, version, _ = constant
         record_id = output.id.encode()
-        headers[at_id] = (ID, record_id)
-        headers[at_ce_id] = (CE_ID, record_id)
-        headers[at_time] = (CE_TIME, rfc3339(output.time_ms).encode())
-        return headers
+        time = rfc3339(output.time_ms).encode()
+        return [
+            schema, producer, (ID, record_id), content, (CE_ID, record_id), kind, source, version,
+            (CE_TIME, time),
+        ]  # fmt: skip
 
-    def _make(self, schema: str) -> tuple[Headers, tuple[int, int, int]]:
-        headers = output_headers(
+    def _make(self, schema: str) -> Headers:
+        self._constant[schema] = output_headers(
             schema=schema, record_id="", version=__version__, namespace=self._namespace, time_ms=0
         )
-        names = [name for name, _ in headers]
-        made = headers, (names.index(ID), names.index(CE_ID), names.index(CE_TIME))
-        self._templates[schema] = made
-        return made
+        return self._constant[schema]
 
 
 class OutputProducer:
@@ -136,8 +134,8 @@ class OutputProducer:
             await producer.start()
         except TransactionalIdAuthorizationFailed:
             raise WorkerRefused(
-                f"the broker forbids the transactional id {self._transactional_id}: allow Write and Describe on "
-                "transactional ids with the prefix latido-"
+                f"the broker forbids the transactional id {self._transactional_id}: allow Write and Describe "
+                "on transactional ids with the prefix latido-"
             ) from None
         except BaseException:
             await _stop(producer)

@@ -172,8 +172,8 @@ class Publisher:
         return due
 
     async def _send(
-        self, published: Published, snapshot: Snapshot, changed: Mapping[str, SnapshotRecord], gone: list[str],
-        now_ms: int,
+        self, published: Published, snapshot: Snapshot, changed: Mapping[str, SnapshotRecord],
+        gone: list[str], now_ms: int,
     ) -> None:  # fmt: skip
         sequence = max(published.sequence + 1, now_ms)
         values = {key: encode_record(record, sequence, now_ms) for key, record in changed.items()}

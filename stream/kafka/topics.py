@@ -51,7 +51,8 @@ async def create_topics(
 ) -> tuple[list[str], list[str]]:
     """Create what is missing; returns (created, existing). Existing topics are left as they are.
 
-    replication None: three copies, fewer where there are fewer brokers. Raises BrokerUnreachable, WorkerRefused.
+    replication None: three copies, fewer where there are fewer brokers.
+    Raises BrokerUnreachable, WorkerRefused.
     """
     async with _admin(client_options) as admin:
         existing = set(await admin.list_topics())
@@ -157,20 +158,24 @@ def _judge(spec: TopicSpec, found: Found) -> list[TopicProblem]:
 async def check_for_worker(settings: WorkerSettings, board: SnapshotBoard) -> int:
     """The number of partitions. Raises WorkerRefused when a worker must not start on these topics."""
     found = await describe_topics(settings.client_options)
-    problems = judge_topics(found)
-    for problem in problems:
+    counts = {found[topic].partitions for topic in settings.topics if topic in found}
+    header = await board.read_header()
+    if header is not None and len(counts) == 1:
+        # Asked first: raising the other topics to the new count would not help.
+        _same_count(settings.namespace, decode_header(header).completeness.partitions, *counts)
+    for problem in judge_topics(found):
         if problem.fatal:
             raise WorkerRefused(f"{problem.topic} {problem.what}; {problem.do}")
         log.warning("topic", topic=problem.topic, what=problem.what, do=problem.do)
-    partitions = found[settings.topics[0]].partitions
-    header = await board.read_header()
-    before = decode_header(header).completeness.partitions if header is not None else partitions
-    if before != partitions:
+    return found[settings.topics[0]].partitions
+
+
+def _same_count(namespace: str, before: int, now: int) -> None:
+    if before != now:
         raise WorkerRefused(
-            f"the namespace {settings.namespace} was counted over {before} partitions, the topics have {partitions} now: "
+            f"the namespace {namespace} was counted over {before} partitions, the topics have {now} now: "
             "visitors are in other partitions than their sessions; use another --namespace"
         )
-    return partitions
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ class Fetched(msgspec.Struct, frozen=True):
     ticket: int
 
 
-class _Place(msgspec.Struct):
+class Place(msgspec.Struct):
     """Where a topic-partition is read. `position` is the end of the last hand-out."""
 
     position: int
@@ -65,13 +65,24 @@ class OutOfRange(msgspec.Struct, frozen=True):
 
 
 class _Wanted:
-    """What a fetch may hand out, asked anew for every partition. (aiokafka reads an empty set as 'all'.)"""
+    """What a fetch may hand out, asked anew for every partition. (aiokafka reads an empty set as 'all'.)
 
-    def __init__(self, placed: Mapping[TP, _Place], full: set[TP], held: set[TP]) -> None:
-        self._placed, self._full, self._held = placed, full, held
+    Nothing while the flow is stopped: a fetch that began before a rebalance may still be waiting when the
+    first partitions are placed again, and the consumer drops what comes before the flow resumes. (Seen: a
+    batch handed out in that moment was lost, its partition stood still until the watchdog ended the worker.)
+    """
+
+    def __init__(self, thread: BatchThread) -> None:
+        self._thread = thread
 
     def __contains__(self, tp: TP) -> bool:
-        return tp in self._placed and tp not in self._full and tp not in self._held
+        thread = self._thread
+        return (
+            thread.consumer.flow_active
+            and tp in thread.placed
+            and tp not in thread.full
+            and tp not in thread.held
+        )
 
 
 class _PlainRecords(OrderedDict[Any, Any]):
@@ -97,11 +108,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._placed: dict[TP, _Place] = {}
+        self.placed: dict[TP, Place] = {}
         self._some_placed: asyncio.Event | None = None
         self.full: set[TP] = set()
         self.held: set[TP] = set()
-        self._wanted = _Wanted(self._placed, self.full, self.held)
+        self._wanted = _Wanted(self)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         settings = cast(BatchConsumer, self.consumer).settings
@@ -140,7 +151,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_revoked(revoked)
 
     def _withdraw_all(self) -> None:
-        self._placed.clear()
+        self.placed.clear()
         self.full.clear()
         self.held.clear()
         if self._some_placed is not None:
@@ -155,7 +166,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         try:
             for tp, offset in offsets.items():
                 consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
-                self._placed[tp] = _Place(offset, ticket)
+                self.placed[tp] = Place(offset, ticket)
+                # Of the time before: Faust has emptied the queue without saying that there is room.
+                self.full.discard(tp)
         except IllegalStateError:
             return False
         if self._some_placed is not None:
@@ -168,7 +181,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     async def _withdraw(self, tps: Collection[TP]) -> None:
         for tp in tps:
-            self._placed.pop(tp, None)
+            self.placed.pop(tp, None)
 
     async def fetch(self, timeout: float) -> list[Fetched | OutOfRange]:
         found: list[Fetched | OutOfRange] = await self.call_thread(self._fetch, timeout)
@@ -178,7 +191,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError
-        if not self._placed:
+        if not self.placed:
             await self._wait_for_a_place(timeout)
             return []
         if not self.consumer.flow_active:
@@ -205,7 +218,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         offsets: Mapping[TP, int] = error.args[0]
         found: list[Fetched | OutOfRange] = []
         for tp, offset in offsets.items():
-            place = self._placed.get(TP(tp.topic, tp.partition))
+            place = self.placed.get(TP(tp.topic, tp.partition))
             if place is not None and place.position == offset:
                 found.append(OutOfRange(TP(tp.topic, tp.partition), place.ticket))
         return found
@@ -213,7 +226,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     def _hand_out(self, records: Mapping[TP, Sequence[Record]]) -> list[Fetched | OutOfRange]:
         """A batch for every position that moved: over aborted records and markers it moves without any."""
         found: list[Fetched | OutOfRange] = []
-        for tp, place in self._placed.items():
+        for tp, place in self.placed.items():
             state = self._state(tp)
             if state is None or not state.has_valid_position:
                 continue
@@ -285,10 +298,9 @@ class BatchConsumer(driver.Consumer):
         return self._thread
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """What is dropped here when the flow stops is read again: every assignment places anew."""
+        """What is dropped here when the flow stops was taken before: the coming assignment places anew."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
-        generation = self.app.consumer_generation_id
         for fetched in await self._thread.fetch(timeout):
             if not self.flow_active or self.should_stop:
                 return
@@ -300,7 +312,9 @@ class BatchConsumer(driver.Consumer):
             arrived_s = batch.records[-1].timestamp / 1000 if batch.records else 0.0
             yield tp, ConsumerMessage(
                 batch.topic, batch.partition, batch.end - 1, arrived_s, 0, None, None, cast(Any, fetched),
-                None, None, None, tp, generation_id=generation,
+                # Faust skips messages of an older generation. A fetch may wait through a rebalance and bring
+                # what was placed after it, so the generation is that of now; the ticket tells old from new.
+                None, None, None, tp, generation_id=self.app.consumer_generation_id,
             )  # fmt: skip
 
     async def perform_seek(self) -> None:

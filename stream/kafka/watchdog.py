@@ -74,14 +74,14 @@ class Watchdog:
             self._watched[number] = _Watched(stored, now_s)
         elif now_s - before.since_s > self._limit_s:
             raise Stuck(
-                f"partition {number} has not moved for {now_s - before.since_s:.0f} s although broker and store "
-                f"answer ({'; '.join(behind)}): ending, so that a fresh worker takes over"
+                f"partition {number} has not moved for {now_s - before.since_s:.0f} s although broker and "
+                f"store answer ({'; '.join(behind)}): ending, so that a fresh worker takes over"
             )
 
     async def _stored(self) -> list[tuple[int, ...]]:
         partials = await self._board.read_partials(self._partitions)
-        positions = take_snapshot([msgspec.structs.replace(p, windows={}) for p in partials], self._partitions,
-                                  self._wall_ms()).positions  # fmt: skip
+        heads = [msgspec.structs.replace(partial, windows={}) for partial in partials]
+        positions = take_snapshot(heads, self._partitions, self._wall_ms()).positions
         return [tuple(positions[topic].get(n, 0) for topic in self._topics) for n in range(self._partitions)]
 
     async def _ends(self) -> Mapping[TopicPartition, int]:

@@ -16,10 +16,13 @@ from stream.kafka.producer import probe_broker
 from stream.kafka.topics import check_for_worker
 from stream.kafka.worker_app import WorkerApp
 from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline.partition import TooManyDeadLetters
 from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreMisconfigured, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
 
+# These say all in one line.
+_EXPLAINED = (WorkerRefused, StoreMisconfigured, TooManyDeadLetters)
 # Of the 10 s that a supervisor gives us after SIGTERM.
 _STOP_LIMIT_S = 8.0
 
@@ -69,7 +72,7 @@ def _reason(app: WorkerApp) -> BaseException | None:
 
 def _trace(reason: BaseException) -> BaseException | None:
     """A refusal says all in one line; anything else is a surprise and shows where it came from."""
-    return None if isinstance(reason, WorkerRefused | StoreMisconfigured) else reason
+    return None if isinstance(reason, _EXPLAINED) else reason
 
 
 async def _stop(app: WorkerApp, starting: asyncio.Task[None]) -> bool:

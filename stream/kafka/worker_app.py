@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
@@ -66,6 +67,9 @@ class WorkerApp(faust.App):
         if not self.failure.done():
             self.failure.set_exception(error)
 
+    def _create_directories(self) -> None:
+        """Faust's own would make folders for tables, which we do not have, where the worker was started."""
+
     def _consumer_thread(self) -> BatchThread:
         return cast(BatchConsumer, self.consumer).thread
 
@@ -82,14 +86,22 @@ class WorkerApp(faust.App):
 
     async def _on_assigned(self, generation: int, tps: frozenset[TP]) -> None:
         """Equal partition numbers keep one visitor in one state; anything else would split visitors."""
-        topics = set(self.worker_settings.topics)
-        for number in {tp.partition for tp in tps}:
-            if number >= self.partitions or {tp.topic for tp in tps if tp.partition == number} != topics:
-                self.fail(WorkerRefused(
-                    f"the partition counts changed while running (they were {self.partitions}): visitors would "
-                    "move between partitions; give all input topics the same count and use another --namespace"
-                ))  # fmt: skip
-                return
+        missing = set(self.worker_settings.topics) - {tp.topic for tp in tps}
+        if tps and missing:
+            # Deleted, or not known for a moment. The next look at the metadata assigns anew.
+            log.warning("nothing is claimed", reason=f"the broker does not know {', '.join(sorted(missing))}")
+            tps = frozenset()
+        expected = len(self.worker_settings.topics)
+        together = Counter(tp.partition for tp in tps)
+        if any(number >= self.partitions or count != expected for number, count in together.items()):
+            self.fail(
+                WorkerRefused(
+                    f"the partition counts changed while running (they were {self.partitions}): visitors "
+                    "would move between partitions; give all input topics the same count, and use "
+                    "another --namespace"
+                )
+            )
+            tps = frozenset()
         await self.owned.begin(generation, tps)
 
     def _declare(self) -> None:
@@ -163,7 +175,6 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "table_standby_replicas": 1,
         "topic_disable_leader": True,
         "web_enabled": False,
-        "datadir": ".",
         "stream_buffer_maxsize": settings.buffered_batches,
         # Before partitions are given away, the batch being applied ends.
         "stream_wait_empty": True,

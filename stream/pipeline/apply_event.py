@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import xxhash
+
 from stream.core import conversion, ctr, engagement, surveys
 from stream.core.ctr import Exposure, Pair
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from stream.core.policy import page_path
 from stream.core.sessions import (
     NOWHERE,
+    UNSEEN,
     Customer,
     Origin,
     Phase,
     Session,
     Visitor,
     earlier,
+    is_overlong,
     later_customer,
     merge,
     reached,
@@ -45,7 +49,7 @@ def _presence(
     """The visitor is there at `t`: seen, and in a session that covers it."""
     bucket = t // TEN_SECONDS_MS
     if bucket > visitor.seen:
-        if visitor.seen >= 0:
+        if visitor.seen != UNSEEN:
             site.everyone.row(visitor.seen)[engagement.VISITORS] -= 1
         site.everyone.row(bucket)[engagement.VISITORS] += 1
         visitor.seen = bucket
@@ -226,9 +230,7 @@ def _pair(
     state: PartitionState, site: Site, session: Session, element: str, t: int, *, clicked: bool
 ) -> None:
     """An impression or click on a page: the pair of this session and the element."""
-    policy = state.policy
-    if session.events > policy.overlong_events or session.last_ms - session.first_ms > policy.overlong_ms:
-        session.overlong = True
+    if is_overlong(session, state.policy):
         return
     pairs = session.pairs
     if pairs is None:
@@ -298,9 +300,9 @@ def _reach(
         converted = visitor.converted
         if converted is None:
             converted = visitor.converted = {}
-        before = converted.get(goal, -1)
-        if bucket > before:
-            if before >= 0:
+        before = converted.get(goal)
+        if before is None or bucket > before:
+            if before is not None:
                 tally.row(before)[conversion.CONVERTED_VISITORS] -= 1
             tally.row(bucket)[conversion.CONVERTED_VISITORS] += 1
             converted[goal] = bucket
@@ -320,19 +322,21 @@ def answers_field(event: SurveyAnswer) -> str:
     return history_field(event.site_id, event.survey_id, event.survey_kind, respondent_of(event))
 
 
-def apply_survey_answer(
-    state: PartitionState, event: SurveyAnswer, t: int, key: int, content: int
-) -> int | None:
-    """Count an answer, retracting the one it replaces. Returns the digest of a repeat, else None."""
+def event_key(topic: int, event: Event) -> int:
+    """64-bit id of (site, visitor, topic, event id), the same in every process."""
+    site, visitor = event.site_id, event.visitor_id
+    text = f"{len(site)}|{len(visitor)}|{site}{visitor}{event.event_id}"
+    return xxhash.xxh3_64_intdigest(text.encode(), topic)
+
+
+def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> None:
+    """Count an answer that was not counted before, and retract the one it replaces."""
     site = state.site(event.site_id)
     field, kind = answers_field(event), event.survey_kind
     history = state.histories.get(field)
     if history is None:
         history = state.histories[field] = surveys.History(event.site_id, event.survey_id, kind)
-    repeat = surveys.find(history, key)
-    if repeat is not None:
-        return repeat.content
-    answer = surveys.Answer(t, event.event_id, key, content, event.score, event.scale_min, event.scale_max)
+    answer = surveys.Answer(t, event.event_id, event.score, event.scale_min, event.scale_max)
     tallies = (site.everyone, site.segment("survey", event.survey_id, state.policy.dimension_values))
     before = surveys.latest(history)
     surveys.insert(history, answer)
@@ -348,16 +352,16 @@ def apply_survey_answer(
     if state.settled is not None:
         state.settled.answer(history, answer)
     _mark(state, site, event, t)
-    return None
 
 
 def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> None:
     """The answer attaches to the session that covers its time, whether that is known already or not."""
-    if t + state.policy.finality_ms < state.progress.progress_ms:
-        return  # whatever session covered it is final and forgotten
     visitor = site.visitors.get(event.visitor_id)
     if visitor is None:
         visitor = site.visitors[event.visitor_id] = Visitor(event.site_id, event.visitor_id)
+    old = t + state.policy.finality_ms < state.progress.progress_ms
+    if old and not any(session.first_ms <= t <= session.last_ms for session in visitor.sessions):
+        return  # whatever session covered it is final and forgotten
     if visitor.marks is None:
         visitor.marks = []
     visitor.marks.append(t)

@@ -10,9 +10,9 @@ import msgspec
 from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
-from stream.core.sessions import Phase, Visitor
+from stream.core.sessions import UNSEEN, Phase, Visitor
 from stream.core.surveys import History
-from stream.core.windows import ALL_TIME, Counts, SegmentTally
+from stream.core.windows import ALL_TIME, ROLLING, Counts, SegmentTally
 from stream.pipeline.batch import Output
 from stream.pipeline.end_sessions import shown_ms
 from stream.pipeline.partition_state import (
@@ -20,6 +20,8 @@ from stream.pipeline.partition_state import (
     PartitionHead,
     PartitionState,
     Site,
+    answer_id_field,
+    closing_deadlines,
     visitor_field,
 )
 from stream.pipeline.ports import Stored, Table
@@ -59,6 +61,8 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
     drops: dict[Table, list[str]] = {table: [] for table in Table}
     _visitor_changes(state, puts, drops)
     puts[Table.ANSWERS] = {field: _encode(history) for field, history in state.touched_histories.items()}
+    for key, content in state.new_answer_ids.items():
+        puts[Table.ANSWERS][answer_id_field(key)] = _encode(content)
     puts[Table.DEDUPE] = state.dedupe.take_new(commit_name)
     if state.progress.progress_ms > NEVER_MS:
         horizon_ms = state.progress.progress_ms - state.policy.lateness_ms
@@ -69,7 +73,9 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
     for site in state.sites.values():
         for name, tally in site.segments.items():
             _tally_changes(state, site, name, tally, puts, drops, waiting)
-    state.touched, state.parted, state.touched_histories, state.histories = {}, {}, {}, {}
+    state.touched, state.parted = {}, {}
+    state.touched_histories, state.histories = {}, {}
+    state.new_answer_ids, state.answer_ids = {}, {}
     return Changes(puts, drops)
 
 
@@ -83,7 +89,7 @@ def _visitor_changes(
         field = visitor_field(visitor.site_id, visitor.visitor_id)
         if field not in hot:  # else they came back within this very batch
             drops[Table.VISITORS].append(field)
-        if visitor.seen >= 0:
+        if visitor.seen != UNSEEN:
             puts[Table.SEEN][field] = _encode(SeenRecord(visitor.seen, visitor.converted))
 
 
@@ -109,6 +115,17 @@ def _tally_changes(
     if ALL_TIME in touched:
         puts[Table.TOTALS][_segment_field(site.site_id, name)] = _encode(tally.total)
     waiting.update((window, site.site_id, name) for window in changed | touched)
+
+
+def all_windows(state: PartitionState) -> set[tuple[str, str, str]]:
+    """(window, site, segment) of every sum there is."""
+    names = [ALL_TIME, *(window.name for window in ROLLING)]
+    return {
+        (name, site.site_id, segment)
+        for site in state.sites.values()
+        for segment in site.segments
+        for name in names
+    }
 
 
 def take_windows(state: PartitionState, waiting: set[tuple[str, str, str]]) -> dict[str, bytes]:
@@ -188,13 +205,10 @@ def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
         session.phase = Phase.ENDED if live_ms - session.last_ms > policy.gap_ms else Phase.OPEN
         if session.phase == Phase.OPEN:
             state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
-            continue
-        state.closing.file(session.last_ms + policy.finality_ms + 1, visitor)
-        if session.publication.revision == 0:
+        elif session.publication.revision == 0 or session.change is not None:
             state.unpublished[id(session)] = (visitor, session)
-    # Marks and exposures are looked at with the next progress; the sweep files them again precisely.
-    if visitor.marks or visitor.exposures:
-        state.closing.file(max(0, state.progress.progress_ms), visitor)
+    for deadline_ms in closing_deadlines(visitor, state.progress.progress_ms, policy):
+        state.closing.file(deadline_ms, visitor)
 
 
 def _restore_tallies(state: PartitionState, stored: Stored) -> None:
@@ -218,6 +232,12 @@ def admit_seen(state: PartitionState, site_id: str, visitor_id: str, value: byte
     if value is not None:
         seen = _decode_seen(value)
         visitor.seen, visitor.converted = seen.seen, seen.converted
+
+
+def admit_answer_id(state: PartitionState, key: int, value: bytes | None) -> None:
+    """Whether an answer was counted before, read through for this batch."""
+    if value is not None:
+        state.answer_ids[key] = msgspec.msgpack.decode(value, type=int)
 
 
 def admit_history(state: PartitionState, field: str, value: bytes | None) -> None:

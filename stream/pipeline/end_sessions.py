@@ -7,7 +7,7 @@ from stream.core.event_time import NEVER_MS
 from stream.core.sessions import Phase, Publication, Session, Visitor, is_final, next_publication, session_id
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.apply_event import count_session
-from stream.pipeline.partition_state import PartitionState, exposure_deadline_ms
+from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, session_record, tombstone
 
 
@@ -66,11 +66,7 @@ def publish(state: PartitionState, visitor: Visitor, session: Session, name: str
     """Send the session as its next revision."""
     _drop_stale_ids(state, visitor, session)
     session.publication = next_publication(visitor, session)
-    output = session_output(
-        session_record(
-            visitor, session, state=name, partition=state.number, progress_ms=state.progress.progress_ms
-        )
-    )
+    output = session_output(session_record(state, visitor, session, name))
     session.change = None
     output.time_ms = session.last_ms
     state.outputs.append(output)
@@ -147,9 +143,6 @@ def _forget(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
 
 def _file_again(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
     """Deadlines within the second just visited were taken out with it: put them back."""
-    policy = state.policy
-    deadlines = [s.last_ms + policy.finality_ms + 1 for s in visitor.sessions if s.phase == Phase.ENDED]
-    deadlines += [exposure_deadline_ms(e, policy) for e in visitor.exposures or []]
-    deadlines += [t + policy.finality_ms + 1 for t in visitor.marks or []]
-    if deadlines and (earliest_ms := min(deadlines)) // 1000 <= progress_ms // 1000:
+    earliest_ms = min(closing_deadlines(visitor, progress_ms, state.policy), default=None)
+    if earliest_ms is not None and earliest_ms // 1000 <= progress_ms // 1000:
         state.closing.file(max(earliest_ms, progress_ms), visitor)

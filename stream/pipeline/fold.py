@@ -17,7 +17,7 @@ from schemas.dead_letters import ErrorCode
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer, event_time_ms
 from stream.core.policy import Policy
-from stream.pipeline.apply_event import apply_member, apply_survey_answer
+from stream.pipeline.apply_event import apply_member, apply_survey_answer, event_key
 from stream.pipeline.batch import Batch, Record
 from stream.pipeline.dead_letters import dead_letter
 from stream.pipeline.decode import BadRecord
@@ -26,18 +26,11 @@ from stream.pipeline.partition_state import TOPIC_INDEX, Fingerprint, PartitionS
 _encode_event = msgspec.msgpack.Encoder().encode
 
 
-def event_key(topic: int, event: Event) -> int:
-    """64-bit id of (site, visitor, topic, event id), the same in every process."""
-    site, visitor = event.site_id, event.visitor_id
-    text = f"{len(site)}|{len(visitor)}|{site}{visitor}{event.event_id}"
-    return xxhash.xxh3_64_intdigest(text.encode(), topic)
-
-
-def content_key(event: Event, value: bytes) -> int:
-    """64-bit digest of what an event says. When it was received is not part of what it says."""
+def content_key(event: Event) -> int:
+    """64-bit digest of what an event says; when it was received and how it was written are no part of it."""
     if event.received_at is not None:
-        value = _encode_event(msgspec.structs.replace(event, received_at=None))
-    return xxhash.xxh3_64_intdigest(value)
+        event = msgspec.structs.replace(event, received_at=None)
+    return xxhash.xxh3_64_intdigest(_encode_event(event))
 
 
 def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord]) -> None:
@@ -46,7 +39,7 @@ def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord
     progress, policy = state.progress, state.policy
     own = progress.topics[topic]
     others_hold, others_clock = progress.others(topic, policy)
-    own_hold_extra = progress.hold_ms(topic, policy) - own.clock_ms
+    own_hold_extra = progress.hold_extra_ms(topic, policy)
     log_end = own.end if own.end is not None else batch.log_end
     last = len(events) - 1
     for index, (record, event) in enumerate(zip(batch.records, events, strict=True)):
@@ -60,7 +53,7 @@ def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord
             candidate = others_hold
         # A survey topic that is behind allows more than any clock has reached.
         if behind and own.clock_ms + own_hold_extra < candidate:
-            candidate = own.clock_ms + own_hold_extra
+            candidate = own.clock_ms + own_hold_extra if own.clock_ms > NEVER_MS else NEVER_MS
         if progress.progress_ms < candidate:
             progress.progress_ms = candidate
     state.accounting.read += len(events)
@@ -86,7 +79,7 @@ def _judge(state: PartitionState, topic: int, batch: Batch, record: Record, even
     elif t < own_limit_ms or t < progress.progress_ms - late_progress:
         _late(state, batch, record, own_topic=t < own_limit_ms)
     else:
-        _count(state, topic, event, t, record.value or b"")
+        _count(state, topic, event, t)
     return t if t < arrived_ms else arrived_ms
 
 
@@ -96,19 +89,21 @@ def fingerprint(record: Record) -> Fingerprint:
     return Fingerprint(record.offset, record.timestamp, crc32)
 
 
-def _count(state: PartitionState, topic: int, event: Event, t: int, value: bytes) -> None:
+def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
     """A valid event that is not late: a repeat, or the first of its kind."""
-    key, content = event_key(topic, event), content_key(event, value)
-    seen = state.dedupe.content_of(t, key)
-    if seen is None:
-        if topic != state.progress.survey:
+    key, content = event_key(topic, event), content_key(event)
+    if isinstance(event, SurveyAnswer):
+        # An answer may be far older than the ids in memory: its ids are read through, and kept.
+        seen = state.answer_ids.get(key)
+        if seen is None:
+            apply_survey_answer(state, event, t)
+            state.answer_ids[key] = state.new_answer_ids[key] = content
+    else:
+        seen = state.dedupe.content_of(t, key)
+        if seen is None:
             apply_member(state, topic, event, t)
-        elif isinstance(event, SurveyAnswer):
-            seen = apply_survey_answer(state, event, t, key, content)
-    if seen is None:
-        # An answer may be older than any other event; its respondent's history then knows it.
-        if t >= state.progress.progress_ms - state.policy.lateness_ms:
             state.dedupe.remember(t, key, content)
+    if seen is None:
         state.accounting.counted += 1
     elif seen == content:
         state.accounting.duplicates += 1

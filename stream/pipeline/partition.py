@@ -11,12 +11,12 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 
-from schemas.topics import INPUT_TOPICS
+from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
 from stream.pipeline import changes
-from stream.pipeline.apply_event import answers_field
+from stream.pipeline.apply_event import answers_field, event_key
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.end_sessions import sweep
@@ -26,6 +26,7 @@ from stream.pipeline.partition_state import (
     Fingerprint,
     PartitionHead,
     PartitionState,
+    answer_id_field,
     visitor_field,
 )
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, PartitionTables, Table
@@ -78,7 +79,8 @@ class Partition:
         self._last_id = claim.commit_id
         self._outbox_next = head.outbox_next if head else 1
         self._produced = head.produced_through if head else 0
-        self._waiting_windows: set[tuple[str, str, str]] = set()
+        # What the sums last written lack is not known any more: write all of them.
+        self._waiting_windows = changes.all_windows(state)
         self._windows_at_ms = 0
         self._window_end_ms = head.window_end_ms if head else NEVER_MS
         self._unanswered: Commit | None = None
@@ -161,7 +163,8 @@ class Partition:
         admitted = await self._read_through(events)
         counted = self.state.accounting.counted
         fold(self.state, batch, events)
-        if self.state.accounting.counted - counted < len(events):
+        # Whoever counted has a session or an exposure; of an answer that may be untrue.
+        if batch.topic == SURVEY_ANSWERS or self.state.accounting.counted - counted < len(events):
             _drop_unused(self.state, admitted)
         self.positions[batch.topic] = batch.end
         self._move_time(wall_ms, None)
@@ -192,7 +195,7 @@ class Partition:
     async def _read_through(self, events: Sequence[Event | BadRecord]) -> list[tuple[str, str]]:
         """Load what is not in memory; returns the visitors admitted for it."""
         strangers: dict[str, tuple[str, str]] = {}
-        histories: dict[str, None] = {}
+        answers: list[SurveyAnswer] = []
         sites = self.state.sites
         for event in events:
             if isinstance(event, BadRecord) or event.consent == "denied":
@@ -202,17 +205,26 @@ class Partition:
                 field = visitor_field(event.site_id, event.visitor_id)
                 strangers[field] = (event.site_id, event.visitor_id)
             if isinstance(event, SurveyAnswer):
-                histories[answers_field(event)] = None
-        for table, fields in ((Table.SEEN, list(strangers)), (Table.ANSWERS, list(histories))):
-            if not fields:
-                continue
-            values = await self._tables.read(self.number, table, fields)
-            for field, value in zip(fields, values, strict=True):
-                if table is Table.SEEN:
-                    changes.admit_seen(self.state, *strangers[field], value)
-                else:
-                    changes.admit_history(self.state, field, value)
+                answers.append(event)
+        if strangers:
+            values = await self._tables.read(self.number, Table.SEEN, list(strangers))
+            for (site_id, visitor_id), value in zip(strangers.values(), values, strict=True):
+                changes.admit_seen(self.state, site_id, visitor_id, value)
+        if answers:
+            await self._read_answers(answers)
         return list(strangers.values())
+
+    async def _read_answers(self, answers: Sequence[SurveyAnswer]) -> None:
+        """The respondents' histories, and whether these answers were counted before."""
+        topic = self.state.progress.survey
+        keys = dict.fromkeys(event_key(topic, answer) for answer in answers)
+        fields = dict.fromkeys(answers_field(answer) for answer in answers)
+        wanted = [*fields, *map(answer_id_field, keys)]
+        values = await self._tables.read(self.number, Table.ANSWERS, wanted)
+        for field, value in zip(fields, values, strict=False):
+            changes.admit_history(self.state, field, value)
+        for key, value in zip(keys, values[len(fields) :], strict=True):
+            changes.admit_answer_id(self.state, key, value)
 
     async def _commit(self, wall_ms: int | None, *, timed: bool = False) -> None:
         commit_id = uuid.uuid4().hex

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
@@ -10,7 +12,7 @@ from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
 from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.policy import MINUTE_MS, Policy
-from stream.core.sessions import Session, Visitor
+from stream.core.sessions import Phase, Session, Visitor
 from stream.core.settled import Settled
 from stream.core.surveys import History
 from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
@@ -110,6 +112,7 @@ class PartitionState:
         self.sites: dict[str, Site] = {}
         self.dedupe = Dedupe()
         self.histories: dict[str, History] = {}  # read through: only those of the current batch
+        self.answer_ids: dict[int, int] = {}  # the same: event key -> content of answers counted before
         self.settled = None if policy.settled_ms is None else Settled(policy.settled_ms)
         self.ending: Deadlines[tuple[Visitor, Session]] = Deadlines()  # against the live clock
         self.closing: Deadlines[Visitor] = Deadlines()  # against progress
@@ -117,6 +120,7 @@ class PartitionState:
         self.touched: dict[int, Visitor] = {}
         self.parted: dict[int, Visitor] = {}  # finalised: leave the hot table
         self.touched_histories: dict[str, History] = {}
+        self.new_answer_ids: dict[int, int] = {}
         self.renamed: list[tuple[Visitor, Session]] = []  # published under an id that may be wrong now
         self.unpublished: dict[int, tuple[Visitor, Session]] = {}  # ended while reading history
         self.outputs: list[Output] = []
@@ -154,6 +158,26 @@ def visitor_field(site_id: str, visitor_id: str) -> str:
 def history_field(site_id: str, survey_id: str, kind: str, respondent: str) -> str:
     """Field of a respondent's answers to one survey."""
     return f"{len(site_id)}|{len(survey_id)}|{kind}|{site_id}{survey_id}{respondent}"
+
+
+def answer_id_field(key: int) -> str:
+    """Field that remembers the answer counted under an event key, beside the histories."""
+    return f"#{key:x}"
+
+
+def closing_deadlines(visitor: Visitor, progress_ms: int, policy: Policy) -> Iterator[int]:
+    """Progress at which something of the visitor is to be finalised or forgotten.
+
+    Marks already past theirs lie in a session that is not final, and go with it.
+    """
+    for session in visitor.sessions:
+        if session.phase == Phase.ENDED:
+            yield session.last_ms + policy.finality_ms + 1
+    for exposure in visitor.exposures or ():
+        yield exposure_deadline_ms(exposure, policy)
+    for t in visitor.marks or ():
+        if t + policy.finality_ms + 1 > progress_ms:
+            yield t + policy.finality_ms + 1
 
 
 def exposure_deadline_ms(exposure: Exposure, policy: Policy) -> int:

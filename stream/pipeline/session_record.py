@@ -12,8 +12,9 @@ from schemas.keys import session_key
 from schemas.times import rfc3339
 from schemas.topics import SESSIONS
 from stream.core.event_time import NEVER_MS
-from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, session_id
+from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, is_overlong, session_id
 from stream.pipeline.batch import Output
+from stream.pipeline.partition_state import PartitionState
 
 
 class Source(msgspec.Struct):
@@ -62,10 +63,12 @@ class SessionRecord(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
-def session_record(
-    visitor: Visitor, session: Session, *, state: str, partition: int, progress_ms: int
-) -> SessionRecord:
-    """The record of `session` as it stands; `revision` at least 1, as if it were published now."""
+def session_record(state: PartitionState, visitor: Visitor, session: Session, name: str) -> SessionRecord:
+    """The record of `session` as it stands, in the state `name`: open, ended or final.
+
+    `revision` is at least 1, as if it were published now.
+    """
+    progress_ms = state.progress.progress_ms
     origin = session.origin
     active = session.clicks > 0 or session.form_submissions > 0 or has_mark(visitor, session)
     # In the order of the fields: thirty-three keywords would cost more than all the rest.
@@ -74,8 +77,8 @@ def session_record(
         visitor.visitor_id,
         None if session.customer is None else session.customer.customer_id,
         _id_of(visitor, session),  # session_id
-        state,
-        None if state == "open" else "inactivity",  # ended_because
+        name,  # state
+        None if name == "open" else "inactivity",  # ended_because
         max(1, session.publication.revision),  # revision
         session.publication.superseded,  # supersedes
         session.change,
@@ -100,9 +103,9 @@ def session_record(
         origin.device,
         origin.country,
         origin.plan,
-        session.overlong,
+        is_overlong(session, state.policy),  # overlong
         "latido",  # profile
-        Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),  # source
+        Source(state.number, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),  # source
     )
 
 

@@ -178,10 +178,13 @@ def make_records(
     """A record for every (site, window, segment) that has counts; the whole site always has one."""
     records: dict[str, SnapshotRecord] = {}
     nothing: Sums = ({}, {})
+    names = [ALL_TIME, *(window.name for window in ROLLING)]
+    everywhere = {(name, site_id, ALL): nothing for _, site_id, _ in sums for name in names}
+    sums = {**everywhere, **sums}
     for (window, site_id, segment), (now, before) in sums.items():
         if not now and not before and segment != ALL:
             continue
-        everyone = sums.get((window, site_id, ALL), nothing)
+        everyone = sums[window, site_id, ALL]
         kpis = kpis_of(window, segment, now, everyone[0])
         if window != ALL_TIME:
             set_previous(kpis, kpis_of(window, segment, before, everyone[1]))

@@ -21,7 +21,7 @@ _HEADINGS: Final = ("figure", "measured", "target", "ambition")
 _INTRODUCTION: Final = """# Performance
 
 Written by `scripts/bench --write-docs` from one run; no number here was typed by hand. Absolute numbers
-belong to the machine below and to what else it did; the ratios hold elsewhere too. Every throughput run ends
+belong to the machine below and to what else it did: compare ratios of one run. Every throughput run ends
 with a check: sessions, page views and every published session equal a plain recomputation, or the run fails.
 """
 
@@ -37,11 +37,12 @@ def to_text(section: Section) -> str:
 
 def write_document(sections: Sequence[Section], facts: Sequence[Figure]) -> Path:
     """Replace docs/performance.md."""
-    DOCUMENT.write_text("\n".join(_document(sections, facts)), encoding="utf-8")
+    DOCUMENT.write_text("\n".join(document(sections, facts)), encoding="utf-8")
     return DOCUMENT
 
 
-def _document(sections: Sequence[Section], facts: Sequence[Figure]) -> Iterator[str]:
+def document(sections: Sequence[Section], facts: Sequence[Figure]) -> Iterator[str]:
+    """The lines of the document."""
     yield _INTRODUCTION
     yield from _table(Section("", "", list(facts)))
     for section in sections:

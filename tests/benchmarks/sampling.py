@@ -1,4 +1,4 @@
-"""Where the worker's time goes: py-spy looks at it from outside, a hundred times a second."""
+"""Where the worker's time goes: py-spy looks at it from outside, many times a second."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 SAMPLES_PER_S = 200
 _STOP_LIMIT_S = 30.0
+_WAITING = ("EpollSelector.select", "select (")
 _FRAMEWORKS = ("site-packages/", "lib/python")
 
 
@@ -62,6 +63,8 @@ def spent(stacks: str) -> tuple[list[Spent], int]:
     for line in stacks.splitlines():
         stack, _, number = line.rpartition(" ")
         frames = [_short(frame) for frame in stack.split(";")]
+        if frames[-1].startswith(_WAITING):  # the sampler catches a thread on its way into the wait
+            continue
         samples += int(number)
         itself[frames[-1]] += int(number)
         for frame in set(frames):  # a recursive function is there once

@@ -13,7 +13,7 @@ from tests.benchmarks.latency import WARM_UP_S, Latency, measure_latency
 from tests.benchmarks.options import Options
 from tests.benchmarks.publishing import measure_ticks
 from tests.benchmarks.report import say
-from tests.benchmarks.sampling import Spent, spent
+from tests.benchmarks.sampling import spent
 from tests.benchmarks.throughput import Work, work_off
 from tests.benchmarks.truth import Truth, recompute
 from tests.benchmarks.workload import RECORD_BYTES, SHARES, Workload
@@ -35,7 +35,6 @@ def backlog(options: Options) -> list[Section]:
     """`session-2m`, floor and worker in turns."""
     floors: list[float] = []
     works: list[Work] = []
-    profile = Path(tempfile.mkdtemp(prefix="latido-profile-")) / "stacks"
     with servers.kafka() as broker:
         workload, truth = _produced(broker.address, "session-2m", options.events, options.visitors)
         topic = workload.topics[0]
@@ -47,9 +46,7 @@ def backlog(options: Options) -> list[Section]:
         if options.collectors:
             sections.append(_collectors(broker.address, truth, options))
         if options.profile:
-            say("once more, with the sampler looking")
-            work_off(broker.address, truth, options.events, profile=profile)
-            sections.append(_profile_section(*spent(profile.read_text(encoding="utf-8"))))
+            sections.append(_profile(broker.address, truth, options.events))
     return sections
 
 
@@ -123,8 +120,8 @@ def publisher(options: Options) -> list[Section]:
         ]
     text = (
         f"{options.publisher_events:,} mixed events, in one partition and spread over 64; every record of "
-        "every window is made, as at a tick that changes all. Partitions write sums: visitors and sessions do "
-        "not matter."
+        "every window is made, as at a tick that changes all. Partitions write sums: the number of visitors "
+        "does not matter."
     )
     return [Section("The publisher", text, figures)]
 
@@ -148,9 +145,8 @@ def _floor(broker: str, topic: str, events: int) -> float:
 
 def _worked(broker: str, truth: Truth, events: int, name: str, collector: str = "") -> Work:
     work = work_off(broker, truth, events, collector=collector)
-    say(
-        f"worker, {name}: {thousands(work.per_cpu_s)} events per CPU second, {thousands(work.per_wall_s)} per second"
-    )
+    rates = f"{thousands(work.per_cpu_s)} events per CPU second, {thousands(work.per_wall_s)} per second"
+    say(f"worker, {name}: {rates}")
     return work
 
 
@@ -164,18 +160,17 @@ def _backlog_section(options: Options, floors: list[float], works: list[Work]) -
         *_memory(last),
     ]
     text = (
-        f"{options.events:,} page views of {options.visitors:,} visitors, {RECORD_BYTES} bytes each, 20 ms of "
-        "event time apart, up to 30 s out of order; read by one worker from the beginning, floor and worker in turns "
-        f"({options.rounds} rounds, medians). Store: {last.redis_server}, append-only file synced every second."
+        f"{options.events:,} page views of {options.visitors:,} visitors, {RECORD_BYTES} bytes each, 20 ms "
+        "of event time apart, up to 30 s out of order; read by one worker from the beginning, floor and "
+        f"worker in turns ({options.rounds} rounds, medians). Store: {last.redis_server}, append-only file "
+        "synced every second."
     )
     return Section("A backlog of page views (session-2m)", text, figures)
 
 
 def _costs(works: list[Work], target: str, ambition: str) -> list[Figure]:
     last = works[-1]
-    per_event = (
-        f"{last.worker_cpu_s / last.measured * 1e6:.1f} / {last.redis_cpu_s / last.measured * 1e6:.1f} us"
-    )
+    worker_us, redis_us = (cpu / last.measured * 1e6 for cpu in (last.worker_cpu_s, last.redis_cpu_s))
     answered = _pair(last.commits.p50, last.commits.p99)
     commits = f"{answered} ({last.commits.n} of {last.records_per_commit:.0f} records)"
     return [
@@ -216,8 +211,8 @@ def _memory(work: Work) -> list[Figure]:
 def _latency_section(found: Latency, seconds: float) -> Section:
     table, snapshot = found.to_table, found.to_snapshot
     text = (
-        f"{found.rate:,} page views a second asked for, {found.sent_per_s:,.0f} events sent, for {seconds:g} s "
-        f"after a warm-up of {WARM_UP_S:g} s, and clicks at random moments; timed from before the producer's call. "
+        f"{found.rate:,} page views a second asked for, {found.sent_per_s:,.0f} sent, for {seconds:g} s "
+        f"after a warm-up of {WARM_UP_S:g} s, and clicks at random moments; timed from the producer's call. "
         f"Worker {found.worker_cpu_share:.0%}, redis-server {found.redis_cpu_share:.0%} of one core."
     )
     figures = [
@@ -252,7 +247,12 @@ def _collectors(broker: str, truth: Truth, options: Options) -> Section:
     return Section("Garbage collector", text, figures)
 
 
-def _profile_section(functions: list[Spent], samples: int) -> Section:
+def _profile(broker: str, truth: Truth, events: int) -> Section:
+    say("once more, with the sampler looking")
+    with tempfile.TemporaryDirectory(prefix="latido-bench-") as folder:
+        stacks = Path(folder) / "stacks"
+        work_off(broker, truth, events, profile=stacks)
+        functions, samples = spent(stacks.read_text(encoding="utf-8"))
     shown = [
         Figure(one.function, f"{one.itself / samples:.1%} / {one.total / samples:.1%}")
         for one in functions[:_FUNCTIONS_SHOWN]

@@ -31,7 +31,7 @@ def test_a_chunk_is_forgotten_when_all_of_it_is_before_the_horizon(horizon_ms: i
 
 def test_a_chunk_of_several_commits_is_dropped_with_all_its_fields() -> None:
     dedupe = Dedupe()
-    fields = []
+    fields: list[str] = []
     for n in range(3):
         dedupe.remember(n, n, n)
         fields += dedupe.take_new(f"c{n}")

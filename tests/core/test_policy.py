@@ -83,7 +83,9 @@ def test_elements_and_forms_are_named_exactly() -> None:
     assert Goals().by_page("/thanks") == []
 
 
-@pytest.mark.parametrize("given_", [{}, {"page": "/a", "form_id": "f"}, {"page": "/", "element_id": "e", "form_id": "f"}])
+@pytest.mark.parametrize(
+    "given_", [{}, {"page": "/a", "form_id": "f"}, {"page": "/", "element_id": "e", "form_id": "f"}]
+)
 def test_a_goal_has_exactly_one_condition(given_: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="exactly one of page, element_id, form_id"):
         Goal("x", **given_)

@@ -17,8 +17,8 @@ from stream.pipeline.take_snapshot import Snapshot, take_snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 PARTITIONS = 4
-TICK_MS = 500
-QUIET_TICK_MS = 5_000
+TICK_MS = 1_000
+QUIET_TICK_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Rehearsal:
         for one in some:
             log = self.logs[one.topic, zlib.crc32(one.key or b"") % PARTITIONS]
             log.append(Arrived(len(log), one.arrival_ms, one.key, one.value))
-        for (topic, number), start in starts.items():
+        for topic, number in starts:
             self.partitions[number].replied(topic, len(self.logs[topic, number]), wall_ms)
         for (topic, number), start in starts.items():
             records = self.logs[topic, number][start:]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from schemas.topics import topic_specs
 from stream.demo.child_process import ChildServer
-from stream.kafka.topics import create_topics
+from stream.kafka.topics import create_topics, describe_topics
 from stream.pipeline.changes import decode_head
 from stream.pipeline.partition_state import PartitionHead
 from stream.tables.layout import COMMIT, HEAD, OWNER, Layout
@@ -42,7 +42,9 @@ async def wait_until(condition: Condition, limit_s: float, message: Callable[[],
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {limit_s:g} s: {message if isinstance(message, str) else message()}")
+            raise AssertionError(
+                f"not within {limit_s:g} s: {message if isinstance(message, str) else message()}"
+            )
         await asyncio.sleep(POLL_S)
 
 
@@ -80,7 +82,9 @@ class Worker(ChildServer):
         """Wait for its end. AssertionError with its log when it goes on."""
         process = self._process
         assert process is not None, "it was never started, or killed"
-        await wait_until(lambda: process.poll() is not None, limit_s, lambda: f"its end; log:\n{self.log()[-4000:]}")
+        await wait_until(
+            lambda: process.poll() is not None, limit_s, lambda: f"its end; log:\n{self.log()[-4000:]}"
+        )
         code = process.wait()
         self._process = None
         return int(code)
@@ -107,7 +111,11 @@ class Cluster:
 
     def variables(self, **more: str) -> dict[str, str]:
         """What a process of this cluster is told."""
-        named = {"LATIDO_BROKER": self.broker, "LATIDO_REDIS": self.redis_url, "LATIDO_NAMESPACE": self.namespace}
+        named = {
+            "LATIDO_BROKER": self.broker,
+            "LATIDO_REDIS": self.redis_url,
+            "LATIDO_NAMESPACE": self.namespace,
+        }
         return {**named, **self._variables, **more}
 
     def worker(self, *arguments: str, **variables: str) -> Worker:
@@ -144,7 +152,9 @@ class Cluster:
     async def owners(self) -> list[tuple[str, str]]:
         """(process nonce of the owner, last commit id) of each partition, '' where there is none."""
         found = await self._meta(OWNER, COMMIT)
-        return [((owner or b"::").decode().split(":")[1], (commit or b"").decode()) for owner, commit in found]
+        return [
+            ((owner or b"::").decode().split(":")[1], (commit or b"").decode()) for owner, commit in found
+        ]
 
     async def _meta(self, *fields: str) -> list[list[bytes | None]]:
         async with open_redis(self.redis_url) as redis:
@@ -187,7 +197,9 @@ class Cluster:
         """Wait until every output committed so far has left."""
 
         async def empty() -> bool:
-            return all(head is None or head.produced_through == head.outbox_next - 1 for head in await self.heads())
+            return all(
+                head is None or head.produced_through == head.outbox_next - 1 for head in await self.heads()
+            )
 
         await wait_until(empty, limit_s, lambda: f"empty outboxes\n{self.logs()}")
 
@@ -210,20 +222,31 @@ async def fresh_topics(broker: str, partitions: int = PARTITIONS) -> None:
     """Delete whatever topics of ours exist, and create all of them."""
     await delete_topics(broker, [spec.name for spec in topic_specs()])
     await create_topics({"bootstrap_servers": broker}, partitions)
+    await wait_for_topics(broker, {spec.name: spec.partitions for spec in topic_specs(partitions)})
+
+
+async def wait_for_topics(broker: str, partitions: Mapping[str, int]) -> None:
+    """Wait until the broker tells of these topics: it answers a creation before it does."""
+
+    async def all_there() -> bool:
+        found = await describe_topics({"bootstrap_servers": broker})
+        return {name: found[name].partitions for name in partitions if name in found} == partitions
+
+    await wait_until(all_there, 20.0, "topics created")
 
 
 async def delete_topics(broker: str, names: Collection[str]) -> None:
     """Delete those that exist, and wait until they are gone."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
-    try:
+
+    async def gone() -> bool:
         existing = sorted(set(names) & set(await admin.list_topics()))
         if existing:
             await admin.delete_topics(existing)
+        return not existing
 
-        async def gone() -> bool:
-            return not set(names) & set(await admin.list_topics())
-
+    try:
         await wait_until(gone, 20.0, "topics deleted")
     finally:
         await admin.close()

@@ -13,6 +13,7 @@ VISITOR = b"poisoner"
 KIB = 1024
 LIMIT_BYTES = 64 * KIB
 HOUR_MS = 3_600_000
+NPS: dict[str, Any] = {"type": "survey_answer", "survey_id": "s", "survey_kind": "nps", "url": ...}
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -67,10 +68,15 @@ def _no_json(now_ms: int) -> list[Poison]:
         "lone surrogate, as bytes": _with(now_ms, "title", b'"\xed\xa0\x80"'),
         "UTF-16": _json(now_ms).decode().encode("utf-16"),
     }
-    found = [Poison(kind, "invalid_json", PAGE_VIEWS, VISITOR, value) for kind, value in texts.items()]
-    sizes = {"depth 100 000": b"[" * 100_000 + b"]" * 100_000, "one byte too large": _sized(now_ms, LIMIT_BYTES + 1),
-             "almost 1 MiB": _sized(now_ms, 1000 * KIB)}  # fmt: skip
-    return found + [Poison(kind, "too_large", PAGE_VIEWS, VISITOR, value) for kind, value in sizes.items()]
+    sizes = {
+        "depth 100 000": b"[" * 100_000 + b"]" * 100_000,
+        "one byte too large": _sized(now_ms, LIMIT_BYTES + 1),
+        "almost 1 MiB": _sized(now_ms, 1000 * KIB),
+    }
+    return [
+        *(Poison(kind, "invalid_json", PAGE_VIEWS, VISITOR, value) for kind, value in texts.items()),
+        *(Poison(kind, "too_large", PAGE_VIEWS, VISITOR, value) for kind, value in sizes.items()),
+    ]
 
 
 def _sized(now_ms: int, size: int) -> bytes:
@@ -101,34 +107,56 @@ def _no_event(now_ms: int) -> list[Poison]:
 
 def _bad_fields(now_ms: int) -> list[Poison]:
     """Events with one field missing or wrong."""
-    nps = {"type": "survey_answer", "survey_id": "s", "survey_kind": "nps", "url": ...}
-    views = {
-        "no url": {"url": ...}, "no event id": {"event_id": ...}, "event id too long": {"event_id": "x" * 65},
-        "visitor id too long": {"visitor_id": "x" * 129}, "no time": {"occurred_at": ...},
-        "time without offset": {"occurred_at": "2026-11-22T10:00:00"}, "time as a number": {"occurred_at": now_ms},
-        "a day that is none": {"occurred_at": "2026-02-30T10:00:00Z"}, "year 0": {"occurred_at": "0000-01-01T00:00:00Z"},
-        "empty site": {"site_id": ""}, "url of 2049": {"url": "/" + "x" * 2048}, "url is a number": {"url": 5},
-        "channel of 65": {"channel": "x" * 65}, "consent of a new kind": {"consent": "maybe"},
-    }  # fmt: skip
-    answers = {
-        "score 11": {"score": 11}, "score -1": {"score": -1}, "score 9.5": {"score": 9.5}, "score as text": {"score": "9"},
-        "score true": {"score": True}, "no score": {}, "skipped with a score": {"score": 3, "skipped": True},
+    views: dict[str, dict[str, Any]] = {
+        "no url": {"url": ...},
+        "url of 2049": {"url": "/" + "x" * 2048},
+        "url is a number": {"url": 5},
+        "no event id": {"event_id": ...},
+        "event id too long": {"event_id": "x" * 65},
+        "visitor id too long": {"visitor_id": "x" * 129},
+        "no time": {"occurred_at": ...},
+        "time without offset": {"occurred_at": "2026-11-22T10:00:00"},
+        "time as a number": {"occurred_at": now_ms},
+        "a day that is none": {"occurred_at": "2026-02-30T10:00:00Z"},
+        "year 0": {"occurred_at": "0000-01-01T00:00:00Z"},
+        "empty site": {"site_id": ""},
+        "channel of 65": {"channel": "x" * 65},
+        "consent of a new kind": {"consent": "maybe"},
+    }
+    answers: dict[str, dict[str, Any]] = {
+        "score 11": {"score": 11},
+        "score -1": {"score": -1},
+        "score 9.5": {"score": 9.5},
+        "score as text": {"score": "9"},
+        "score true": {"score": True},
+        "no score": {},
+        "skipped with a score": {"score": 3, "skipped": True},
         "csat 6 of 5": {"score": 6, "survey_kind": "csat"},
         "scale upside down": {"score": 3, "survey_kind": "csat", "scale_min": 5, "scale_max": 1},
-    }  # fmt: skip
-    found = [Poison(kind, "invalid_event", PAGE_VIEWS, VISITOR, _json(now_ms, **bad)) for kind, bad in views.items()]
-    found += [
-        Poison(kind, "invalid_event", SURVEY_ANSWERS, VISITOR, _json(now_ms, **nps, **bad) if "survey_kind" not in bad
-               else _json(now_ms, **{**nps, **bad}))
-        for kind, bad in answers.items()
-    ]  # fmt: skip
-    return found + [
+    }
+    return [
+        *(
+            Poison(kind, "invalid_event", PAGE_VIEWS, VISITOR, _json(now_ms, **bad))
+            for kind, bad in views.items()
+        ),
+        *(
+            Poison(kind, "invalid_event", SURVEY_ANSWERS, VISITOR, _json(now_ms, **{**NPS, **bad}))
+            for kind, bad in answers.items()
+        ),
+        *_bad_times(now_ms),
+    ]
+
+
+def _bad_times(now_ms: int) -> list[Poison]:
+    """Valid events of a time that does not count any more, or not yet."""
+    click = _json(now_ms, type="click", element_id="x", occurred_at="2999-01-01T00:00:00Z")
+    year_1 = _json(now_ms, occurred_at="0001-01-02T00:00:00Z")
+    months_ago = _json(now_ms, **NPS, score=9, occurred_at="2020-01-01T00:00:00Z")
+    return [
         Poison("from the future", "future_timestamp", PAGE_VIEWS, VISITOR, _json(now_ms + HOUR_MS)),
-        Poison("from 2999", "future_timestamp", CLICKS, VISITOR,
-               _json(now_ms, type="click", element_id="x", occurred_at="2999-01-01T00:00:00Z")),
+        Poison("from 2999", "future_timestamp", CLICKS, VISITOR, click),
         Poison("an hour late", "late", PAGE_VIEWS, VISITOR, _json(now_ms - HOUR_MS)),
         Poison("from 1970", "late", PAGE_VIEWS, VISITOR, _json(0)),
-        Poison("from year 1", "late", PAGE_VIEWS, VISITOR, _json(now_ms, occurred_at="0001-01-02T00:00:00Z")),
-        Poison("answered months ago", "late", SURVEY_ANSWERS, VISITOR,
-               _json(now_ms, **nps, score=9, occurred_at="2020-01-01T00:00:00Z")),
-    ]  # fmt: skip
+        Poison("from year 1", "late", PAGE_VIEWS, VISITOR, year_1),
+        Poison("answered months ago", "late", SURVEY_ANSWERS, VISITOR, months_ago),
+    ]

@@ -15,7 +15,11 @@ from tests.faults.traffic import GOALS, MINUTE_MS, mixed
 from tests.faults.verdict import Verdict, check, check_figures, ends_of, read_board
 
 RULES = Rules(
-    goals=(Goal("signup", "form", "signup"), Goal("thanked", "page", "/thanks*"), Goal("top", "element", "cta-top"))
+    goals=(
+        Goal("signup", "form", "signup"),
+        Goal("thanked", "page", "/thanks*"),
+        Goal("top", "element", "cta-top"),
+    )
 )
 """The goals of the traffic as the recomputation reads them."""
 GOAL_VARIABLES = {"LATIDO_GOALS": json.dumps(GOALS)}
@@ -42,15 +46,14 @@ async def with_fault(
         await send(producer, records[2 * third :], EVENTS_PER_S)
 
 
-async def finish(cluster: Cluster, *, figures: bool = True) -> Verdict:
+async def finish(cluster: Cluster, *, store_forgot: bool = False) -> Verdict:
     """Wait until everything is counted, stop the workers that run, and compare everything."""
     log = await read_log(cluster.broker)
     await cluster.wait_for_read(len(log))
-    board = await read_board(cluster, ends_of(log)) if figures else None
+    board = await read_board(cluster, ends_of(log))
     await cluster.wait_for_drained()
     codes = [await worker.terminate() for worker in cluster.workers if worker.running]
     assert set(codes) == {0}, cluster.logs()
-    verdict = await check(cluster, RULES, log)
-    compared = "" if board is None else f", {check_figures(board, verdict.truth)}"
-    print(f"\n{verdict}{compared}")
+    verdict = await check(cluster, RULES, log, store_forgot=store_forgot)
+    print(f"\n{verdict}, {check_figures(board, verdict.truth)}")
     return verdict

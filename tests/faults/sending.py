@@ -43,4 +43,6 @@ async def send(producer: AIOKafkaProducer, records: Sequence[Sent], per_s: float
 
 async def one_by_one(producer: AIOKafkaProducer, records: Sequence[Sent]) -> list[int]:
     """Send each after the one before was acknowledged. Returns the partitions they went to."""
-    return [(await producer.send_and_wait(one.topic, key=one.key, value=one.value)).partition for one in records]
+    return [
+        (await producer.send_and_wait(one.topic, key=one.key, value=one.value)).partition for one in records
+    ]

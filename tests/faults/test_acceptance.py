@@ -30,7 +30,11 @@ TAKEN_OVER_WITHIN_S = 30.0
 """Loose: measured are about 6 s; beyond this something is broken, not slow."""
 
 RULES = Rules(
-    goals=(Goal("signup", "form", "signup"), Goal("thanked", "page", "/thanks*"), Goal("top", "element", "cta-top"))
+    goals=(
+        Goal("signup", "form", "signup"),
+        Goal("thanked", "page", "/thanks*"),
+        Goal("top", "element", "cta-top"),
+    )
 )
 
 
@@ -51,8 +55,8 @@ async def test_two_workers_killed_in_turn_lose_and_double_nothing(
     assert {"open", "ended", "final"} <= verdict.states.keys(), verdict.states
     for part in ("counted", "duplicates", "conflicts", "late", "refused", "no_consent"):
         assert verdict.truth.accounting[part] > 0, f"the traffic has no {part}"
-    print(f"\nseed {SEED}, events {EVENTS}, kills {len(KILLS_AT)}, recovery p50 {statistics.median(recoveries):.1f} s, "
-          f"max {max(recoveries):.1f} s\n{verdict}\n{figures}")  # fmt: skip
+    seconds = f"p50 {statistics.median(recoveries):.1f} s, max {max(recoveries):.1f} s"
+    print(f"\nseed {SEED}, events {EVENTS}, kills {len(KILLS_AT)}, recovery {seconds}\n{verdict}\n{figures}")
 
 
 async def _run(cluster: Cluster, records: Sequence[Sent]) -> list[float]:

@@ -74,10 +74,11 @@ async def test_store_answers_nobody_for_seconds(module_kafka: RealKafka, safe_st
 
         await with_fault(cluster, seed=2, fault=fault)
         await finish(cluster)
-        assert all(worker.pid is not None or True for worker in cluster.workers)
 
 
-async def test_store_comes_back_without_its_last_commits(module_kafka: RealKafka, safe_store: RealRedis) -> None:
+async def test_store_comes_back_without_its_last_commits(
+    module_kafka: RealKafka, safe_store: RealRedis
+) -> None:
     """The worker sees that its last commit is gone, loads what there is, and reads the lost range again."""
     with running(await _cluster(module_kafka, safe_store)) as cluster:
 
@@ -111,4 +112,4 @@ async def test_store_emptied(module_kafka: RealKafka, safe_store: RealRedis) -> 
             await _commits_again(cluster)
 
         await with_fault(cluster, seed=4, fault=fault)
-        await finish(cluster)
+        await finish(cluster, store_forgot=True)

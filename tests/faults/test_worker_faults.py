@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def two(module_kafka: RealKafka, own_redis: RealRedis):  # type: ignore[no-untyped-def]
+async def two(module_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Cluster]:
     """A cluster of two workers that share the partitions."""
     await fresh_topics(module_kafka.address)
     with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
@@ -64,6 +64,7 @@ async def test_workers_that_come_and_go(two: Cluster) -> None:
     """Joining, leaving and dying in quick succession, often within one rebalance."""
 
     async def fault() -> None:
+        assert await two.workers[1].terminate() == 0
         for turn in range(4):
             newcomer = two.worker()
             await newcomer.says("assigned")
@@ -71,10 +72,30 @@ async def test_workers_that_come_and_go(two: Cluster) -> None:
                 newcomer.kill()
             else:
                 newcomer.signal(signal.SIGTERM)
-        await two.wait_for_owners(2)
+        await two.wait_for_owners(1)
 
     await with_fault(two, seed=23, fault=fault)
-    await wait_until(lambda: sum(worker.running for worker in two.workers) == 2, 15.0, two.logs)
+    await wait_until(lambda: sum(worker.running for worker in two.workers) == 1, 15.0, two.logs)
+    await finish(two)
+
+
+async def test_a_spare_worker_takes_the_place_of_a_dead_one(two: Cluster) -> None:
+    """Of three workers over four partitions one has nothing to do, until it is needed."""
+
+    async def fault() -> None:
+        before = {nonce for nonce, _ in await two.owners()}
+        two.worker()
+        two.workers[0].kill()
+        killed_at = time.monotonic()
+
+        async def replaced() -> bool:
+            return len({nonce for nonce, _ in await two.owners()} - before) == 1
+
+        await wait_until(replaced, 40.0, two.logs)
+        await two.wait_for_owners(2)
+        print(f"replaced after {time.monotonic() - killed_at:.1f} s")
+
+    await with_fault(two, seed=25, fault=fault)
     await finish(two)
 
 
@@ -98,4 +119,3 @@ async def test_crash_at_random_moments(module_kafka: RealKafka, own_redis: RealR
 
         await with_fault(cluster, seed=24, fault=fault)
         await finish(cluster)
-        assert os.path.exists(worker.log_path)

@@ -36,7 +36,16 @@ PAGES = (
 ELEMENTS = ("hero", "cta-top", "offer-1", "offer-2", "offer-3", "footer", "élément {4}", "a|b=c:d")
 CHANNELS = ("organic", "email", "paid", "direct")
 REFERRERS = ("https://search.example/?q=zapatos", "https://mail.example/inbox", "not a url", None)
-ODD_VISITORS = ("a:b", "{x}", "a|b|c", "7|default", "emoji-\U0001f600", "nul-\x00-inside", "x" * 128, "é" * 128)
+ODD_VISITORS = (
+    "a:b",
+    "{x}",
+    "a|b|c",
+    "7|default",
+    "emoji-\U0001f600",
+    "nul-\x00-inside",
+    "x" * 128,
+    "é" * 128,
+)
 # Of 100 events: clicks 15, forms 5, surveys 2; the rest is page views, impressions and pings.
 KINDS = ("page_view", "impression", "page_ping", "click", "form_submission", "survey_answer")
 CUMULATIVE_WEIGHTS = tuple(accumulate((38, 25, 15, 15, 5, 2)))
@@ -64,7 +73,7 @@ def mixed(seed: int, count: int, end_ms: int, span_ms: int = 4 * HOUR_MS, visito
 
 
 def _visits(random: Random, end_ms: int, span_ms: int, visitors: int) -> Iterator[tuple[int, Event]]:
-    """Visits with their events' times, all over the span, each by a visitor who may come several times, also at once."""
+    """Visits with their events' times, all over the span; a visitor may come several times, also at once."""
     number = 0
     while True:
         visitor = random.randrange(visitors)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
+from schemas.topics import topic_specs
 from stream.demo.servers import embedded_servers
 from stream.kafka.topics import create_topics
-from tests.integration.worker_process import PARTITIONS, WorkerProcess
+from tests.integration.worker_process import PARTITIONS, WorkerProcess, wait_until
 from tests.servers import RealKafka, RealRedis
 
 
@@ -33,7 +35,9 @@ class Stack:
         return started
 
     def close(self) -> None:
-        for worker in self.workers:
+        """pytest shows the logs when the test failed."""
+        for number, worker in enumerate(self.workers, 1):
+            print(f"--- log of worker {number}\n{worker.log()}")
             worker.__exit__()
 
 
@@ -52,10 +56,35 @@ async def embedded(bare_embedded: Stack) -> Stack:
     return bare_embedded
 
 
+@pytest.fixture(scope="module")
+def module_kafka() -> Iterator[RealKafka]:
+    """One Apache Kafka for a module: it takes longer to start than most of its tests."""
+    with RealKafka() as kafka:
+        yield kafka
+
+
 @pytest.fixture
-async def real(own_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Stack]:
-    """Apache Kafka and redis-server with topics."""
-    stack = Stack(own_kafka.address, own_redis.url)
+async def real(module_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Stack]:
+    """Apache Kafka with fresh topics, and a redis-server."""
+    stack = Stack(module_kafka.address, own_redis.url)
+    await delete_topics(stack, [spec.name for spec in topic_specs()])
     await create_topics(stack.client_options, PARTITIONS)
     yield stack
     stack.close()
+
+
+async def delete_topics(stack: Stack, names: Iterable[str]) -> None:
+    """Delete those that exist, and wait until they are gone."""
+    admin = AIOKafkaAdminClient(**stack.client_options)
+    await admin.start()
+    try:
+        here = sorted(set(names) & set(await admin.list_topics()))
+        if here:
+            await admin.delete_topics(here)
+
+        async def gone() -> bool:
+            return not set(here) & set(await admin.list_topics())
+
+        await wait_until(gone, 20, "the topics are still there")
+    finally:
+        await admin.close()

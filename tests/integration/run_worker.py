@@ -11,4 +11,5 @@ from stream.wiring import open_worker
 
 if __name__ == "__main__":
     configure(os.environ.get("LATIDO_LOG_LEVEL", "info"), "text")
-    raise SystemExit(asyncio.run(open_worker(load_settings())))
+    accept_loss = bool(os.environ.pop("LATIDO_TEST_ACCEPT_LOSS", ""))
+    raise SystemExit(asyncio.run(open_worker(load_settings(), accept_loss=accept_loss)))

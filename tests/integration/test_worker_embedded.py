@@ -47,7 +47,7 @@ async def test_sessions_and_snapshots_reach_their_topics(embedded: Stack) -> Non
     async with producing(embedded.broker) as producer:
         # The last visitor comes two hours after the others: their sessions end, and are final.
         late = page_views(1, visitors=1, first=10_000, start_ms=time.time_ns() // 1_000_000 - 60_000)
-        await send(producer, page_views(100, visitors=10) + [{**late[0], "visitor_id": "the-last"}])
+        await send(producer, [*page_views(100, visitors=10), {**late[0], "visitor_id": "the-last"}])
         worker = embedded.worker()
         await wait_for_reads(embedded.redis, 101)
 
@@ -56,7 +56,9 @@ async def test_sessions_and_snapshots_reach_their_topics(embedded: Stack) -> Non
             return len({json.loads(record.value)["visitor_id"] for record in sessions if record.value}) >= 10
 
         async def published() -> bool:
-            newest = {r.key: r.value async for r in read_topic(embedded.client_options, KPI_SNAPSHOTS) if r.value}
+            newest = {
+                r.key: r.value async for r in read_topic(embedded.client_options, KPI_SNAPSHOTS) if r.value
+            }
             everything = json.loads(newest.get(b"default|all|all", b"{}"))
             return bool(everything) and everything["kpis"]["page_views"]["value"] == 101
 

@@ -6,12 +6,14 @@ import asyncio
 import json
 import signal
 
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.structs import TopicPartition
 
 from schemas.topics import CLICKS, INPUT_TOPICS, PAGE_VIEWS, SESSIONS
+from stream.kafka.log_probe import LogProbe
 from stream.kafka.log_reader import read_topic
 from stream.kafka.topics import create_topics
-from tests.integration.conftest import Stack
+from tests.integration.conftest import Stack, delete_topics
 from tests.integration.worker_process import (
     PARTITIONS,
     balanced,
@@ -68,7 +70,7 @@ async def test_workers_join_and_leave(real: Stack) -> None:
 
 async def _feed(producer: object, count: int) -> None:
     for first in range(0, count, 200):
-        await send(producer, page_views(200, first=first))  # type: ignore[arg-type]
+        await send(producer, page_views(200, first=first))
         await asyncio.sleep(0.02)
 
 
@@ -115,7 +117,7 @@ async def test_a_recreated_topic_is_refused(real: Stack) -> None:
         await send(producer, page_views(1_000))
         await wait_for_reads(real.redis, 1_000)
         assert await worker.stop() == 0
-    await _delete(real, PAGE_VIEWS)
+    await delete_topics(real, [PAGE_VIEWS])
     await create_topics(real.client_options, PARTITIONS)
     async with producing(real.broker) as producer:
         await send(producer, page_views(2_000, first=50_000))
@@ -130,7 +132,7 @@ async def test_a_topic_recreated_under_a_running_worker_is_refused(real: Stack) 
         worker = real.worker()
         await send(producer, page_views(1_000))
         await wait_for_reads(real.redis, 1_000)
-    await _delete(real, PAGE_VIEWS)
+    await delete_topics(real, [PAGE_VIEWS])
     await create_topics(real.client_options, PARTITIONS)
     async with producing(real.broker) as producer:
         await send(producer, page_views(2_000, first=50_000))
@@ -139,18 +141,33 @@ async def test_a_topic_recreated_under_a_running_worker_is_refused(real: Stack) 
     assert total(await heads(real.redis), "read") == 1_000
 
 
-async def _delete(stack: Stack, topic: str) -> None:
+async def test_records_deleted_before_they_were_counted_are_refused_unless_accepted(real: Stack) -> None:
+    async with producing(real.broker) as producer:
+        worker = real.worker()
+        await send(producer, page_views(1_000))
+        await wait_for_reads(real.redis, 1_000)
+        assert await worker.stop() == 0
+        await send(producer, page_views(1_000, first=1_000))
+    deleted = await _delete_records(real, PAGE_VIEWS, keep=100)
+    again = real.worker()
+    assert await again.exit_code(40) == 1
+    assert "--accept-loss" in again.log()
+    real.worker(LATIDO_TEST_ACCEPT_LOSS="1")
+    found = await wait_for_reads(real.redis, 2_000 - deleted)
+    assert total(found, "counted") == 2_000 - deleted
+
+
+async def _delete_records(stack: Stack, topic: str, keep: int) -> int:
+    """Delete all but the last `keep` of each partition; returns how many of the second thousand went."""
+    positions = [head.progress.topics[0].position for head in await heads(stack.redis) if head is not None]
+    probe = LogProbe(stack.client_options, 5_000)
+    ends = await probe.ends([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    await probe.stop()
     admin = AIOKafkaAdminClient(**stack.client_options)
     await admin.start()
-    try:
-        await admin.delete_topics([topic])
-
-        async def gone() -> bool:
-            return topic not in await admin.list_topics()
-
-        await wait_until(gone, 10)
-    finally:
-        await admin.close()
+    await admin.delete_records({tp: RecordsToDelete(end - keep) for tp, end in ends.items()})
+    await admin.close()
+    return sum(max(0, end - keep - positions[tp.partition]) for tp, end in ends.items())
 
 
 async def test_unequal_partition_counts_are_refused(real: Stack) -> None:
@@ -173,7 +190,9 @@ async def test_a_changed_partition_count_is_refused(real: Stack) -> None:
         assert await worker.stop() == 0
     admin = AIOKafkaAdminClient(**real.client_options)
     await admin.start()
-    await admin.create_partitions({topic: NewPartitions(PARTITIONS + 2) for topic in (*INPUT_TOPICS, SESSIONS)})
+    await admin.create_partitions(
+        {topic: NewPartitions(PARTITIONS + 2) for topic in (*INPUT_TOPICS, SESSIONS)}
+    )
     await admin.close()
     again = real.worker()
     assert await again.exit_code(30) == 1
@@ -184,7 +203,9 @@ async def test_what_was_committed_and_not_produced_goes_out_after_a_crash(real: 
     async with producing(real.broker) as producer:
         # Each visitor comes back after an hour: every one of them ends a session.
         events = page_views(3_000, visitors=3_000)
-        later = page_views(3_000, visitors=3_000, first=3_000, start_ms=_ms(events[0]["occurred_at"]) + 3_600_000)
+        later = page_views(
+            3_000, visitors=3_000, first=3_000, start_ms=_ms(events[0]["occurred_at"]) + 3_600_000
+        )
         await send(producer, events)
         worker = real.worker()
         await wait_for_reads(real.redis, 3_000)
@@ -206,7 +227,11 @@ async def test_what_was_committed_and_not_produced_goes_out_after_a_crash(real: 
     newest: dict[bytes, object] = {}
     async for record in read_topic(real.client_options, SESSIONS):
         newest[record.key] = None if record.value is None else json.loads(record.value)
-    first_visits = [one for one in newest.values() if isinstance(one, dict) and one["started_at"] < later[0]["occurred_at"]]
+    first_visits = [
+        one
+        for one in newest.values()
+        if isinstance(one, dict) and one["started_at"] < later[0]["occurred_at"]
+    ]
     assert len(first_visits) == 3_000
     assert {one["state"] for one in first_visits} <= {"ended", "final"}
 

@@ -164,5 +164,8 @@ async def wait_for_reads(
         assert read <= count, f"{read} records counted, {count} are there"
         return read == count
 
-    await wait_until(all_read, limit_s, f"{total(found, 'read')} of {count} records counted")
+    try:
+        await wait_until(all_read, limit_s)
+    except AssertionError as error:
+        raise AssertionError(f"{total(found, 'read')} of {count} records counted: {error}") from None
     return found

@@ -147,22 +147,32 @@ def _repeat(body: dict[str, Any], draft: Draft, record: Item) -> Item:
 
 
 class Step(NamedTuple):
-    """Fetch `count` records of a topic, `back` of those before again; something may go wrong."""
+    """Fetch so many records of a topic, `back` of those before again; something may go wrong."""
 
     topic: int
-    count: int
+    records: int
     back: int
     accident: str
     ahead: int = 0  # live: how many more records than these the reply says are readable
     pause_ms: int = 0  # live: wall clock since the step before
 
 
-ACCIDENTS = ("none", "none", "none", "tick", "restart", "request", "reply", "request restart", "reply restart")
+ACCIDENTS = (
+    "none",
+    "none",
+    "none",
+    "tick",
+    "restart",
+    "request",
+    "reply",
+    "request restart",
+    "reply restart",
+)
 STEPS = st.lists(
     st.builds(
         Step,
         topic=st.integers(0, 3),
-        count=st.integers(1, 6),
+        records=st.integers(1, 6),
         back=st.integers(0, 3),
         accident=st.sampled_from(ACCIDENTS),
         ahead=st.integers(0, 4),
@@ -197,12 +207,12 @@ def _take(lane: Lane, step: Step, ahead: int | None) -> None:
     topic = INPUT_TOPICS[step.topic]
     log_end = None
     if ahead is not None:
-        log_end = min(len(lane.logs[topic]), lane.partition.positions[topic] + step.count + ahead)
+        log_end = min(len(lane.logs[topic]), lane.partition.positions[topic] + step.records + ahead)
     kind, _, then = step.accident.partition(" ")
     if kind in ("request", "reply"):
         lane.tables.lose = kind
     try:
-        lane.fetch(topic, step.count, log_end=log_end, back=step.back)
+        lane.fetch(topic, step.records, log_end=log_end, back=step.back)
     except StoreUnreachable:
         if not then:
             now(lane.partition.resume())

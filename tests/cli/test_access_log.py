@@ -1,0 +1,211 @@
+"""Access logs: which lines are page views, of whom and when."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.events import PageView
+from stream.commands.access_log import Origin, Unreadable, Visitor, page_view, parse_line
+from tests.cli.conftest import Run
+
+LOG = Path(__file__).resolve().parents[1] / "data/access_log/access.log"
+ORIGIN = Origin(salt=b"salt")
+ASSET = re.compile(
+    r"\.(gif|jpg|jpeg|png|ico|css|js|xbm|bmp|svg|mpg|mpeg|mov|avi|wav|au|mp3|mp4|zip|gz|tar|tgz|pdf|ps|eps|woff|ttf"
+    r"|swf|rpm|deb|jar|exe|wmv)$",
+    re.IGNORECASE,
+)
+
+
+def line(
+    request: str = "GET /a HTTP/1.1",
+    status: str = "200",
+    client: str = "198.51.100.7",
+    time: str = "17/May/2015:10:05:03 +0000",
+    tail: str = ' "-" "Mozilla/5.0"',
+) -> str:
+    return f'{client} - - [{time}] "{request}" {status} 123{tail}'
+
+
+def views_by_splitting(text: str) -> list[tuple[str, str]]:
+    """(address, page) of each page view, by cutting at quotes and spaces: no code of the product."""
+    found = []
+    for one in text.splitlines():
+        before, request, after = one.split('"')[:3]
+        method, page = request.split(" ")[:2]
+        path = page.split("?")[0]
+        if method == "GET" and after.split()[0] in ("200", "304") and not ASSET.search(path):
+            found.append((before.split(" ")[0], page))
+    return found
+
+
+def test_recorded_lines_give_the_page_views_of_a_plain_count() -> None:
+    text = LOG.read_text(encoding="utf-8")
+    origin = Origin(salt=b"x")
+    views = [page_view(one, number, origin) for number, one in enumerate(text.splitlines(), 1)]
+    expected = views_by_splitting(text)
+    assert len(expected) > 80
+    assert [view.url for view in views if view] == [page for _, page in expected]
+    ids = {view.visitor_id for view in views if view}
+    assert len(ids) == len({address for address, _ in expected})
+    assert len({view.event_id for view in views if view}) == len(expected)
+
+
+def test_common_and_combined_lines_are_read() -> None:
+    common = page_view(line(tail=""), 1, ORIGIN)
+    combined = page_view(line(tail=' "https://search.example/?q=x" "Mozilla \\"5\\""'), 1, ORIGIN)
+    assert common is not None
+    assert combined is not None
+    assert (common.url, common.referrer) == ("/a", None)
+    assert combined.referrer == "https://search.example/?q=x"
+    assert common.occurred_at.isoformat() == "2015-05-17T10:05:03+00:00"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("POST /a HTTP/1.1", "200"), ("HEAD /a HTTP/1.1", "200"), ("GET /a HTTP/1.1", "404"),
+        ("GET /a HTTP/1.1", "301"), ("GET /a/x.PNG HTTP/1.1", "200"), ("GET /x.css?v=1 HTTP/1.1", "200"),
+        ("-", "408"), ("\\x16\\x03", "400"),
+    ],
+)  # fmt: skip
+def test_other_requests_are_no_page_views(request_: str, status: str) -> None:
+    assert page_view(line(request_, status), 1, ORIGIN) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("GET /a HTTP/1.1", "304"), ("GET / HTTP/1.0", "200"), ("GET /js/ HTTP/1.1", "200"),
+        ("GET /png HTTP/1.1", "200"), ("GET /a?file=x.png HTTP/2", "200"), ("GET /a.png/b HTTP/1.1", "200"),
+        ("GET /old", "200"), ("GET /a b HTTP/1.1", "200"), ("GET http://shop.example/a HTTP/1.1", "200"),
+    ],
+)  # fmt: skip
+def test_these_are_page_views(request_: str, status: str) -> None:
+    view = page_view(line(request_, status), 1, ORIGIN)
+    assert isinstance(view, PageView)
+    assert view.url == request_.removeprefix("GET ").split(" HTTP/")[0]
+
+
+def test_a_time_keeps_its_zone() -> None:
+    view = page_view(line(time="01/Jan/2026:00:30:00 +0130"), 1, ORIGIN)
+    assert view is not None
+    assert view.occurred_at.isoformat() == "2026-01-01T00:30:00+01:30"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "neither common nor combined"),
+        ("junk", "neither common nor combined"),
+        (line(time="17/Mai/2015:10:05:03 +0000"), "holds no time"),
+        (line(time="32/May/2015:10:05:03 +0000"), "occurred_at"),
+        (line("GET /" + "a" * 3000 + " HTTP/1.1"), "longer than 2048"),
+        (line("garbage"), "holds no request"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_why(text: str, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        page_view(text, 1, ORIGIN)
+
+
+def test_a_visitor_is_a_digest_that_depends_on_the_secret() -> None:
+    def visitor(salt: bytes, kind: Visitor, agent: str = "A", client: str = "198.51.100.7") -> str:
+        view = page_view(line(client=client, tail=f' "-" "{agent}"'), 1, Origin(salt=salt, visitor=kind))
+        assert view is not None
+        assert "198.51.100.7" not in view.model_dump_json()
+        return view.visitor_id
+
+    address, both = Visitor.ADDRESS, Visitor.ADDRESS_AND_AGENT
+    assert visitor(b"1", address) == visitor(b"1", address, agent="B")
+    assert visitor(b"1", address) != visitor(b"2", address)
+    assert visitor(b"1", address) != visitor(b"1", address, client="198.51.100.8")
+    assert visitor(b"1", both) != visitor(b"1", both, agent="B")
+    assert visitor(b"1", both, client="1", agent="2A") != visitor(b"1", both, client="12", agent="A")
+
+
+def test_the_same_line_at_the_same_place_is_the_same_event() -> None:
+    def event_id(number: int, site: str = "a", text: str = "/a") -> str:
+        view = page_view(line(f"GET {text} HTTP/1.1"), number, Origin(salt=b"s", site=site))
+        assert view is not None
+        return view.event_id
+
+    assert event_id(1) == event_id(1)
+    assert len({event_id(1), event_id(2), event_id(1, site="b"), event_id(1, text="/b")}) == 4
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(Unreadable):
+        assert parse_line(text).request in text
+
+
+def test_a_long_line_of_quotes_is_refused_quickly() -> None:
+    with pytest.raises(Unreadable):
+        parse_line('h - - [t] "' + '\\"' * 30_000)
+
+
+@pytest.mark.parametrize("how", ["file", "gzip", "pipe", "common"])
+def test_a_dry_run_prints_the_events(latido: Run, tmp_path: Path, how: str) -> None:
+    content = LOG.read_bytes()
+    (tmp_path / "log").write_bytes(gzip.compress(content) if how == "gzip" else content)
+    if how == "pipe":
+        done = latido("ingest", "-", "--dry-run", stdin=gzip.compress(content))
+    else:
+        done = latido("ingest", "log", "--dry-run", *(["--format", "common"] if how == "common" else []))
+    expected = views_by_splitting(content.decode())
+    assert done.returncode == 0
+    assert [json.loads(one)["url"] for one in done.stdout.splitlines()] == [page for _, page in expected]
+    others = 218 - len(expected)
+    assert (
+        done.stderr
+        == f"218 lines: {len(expected)} page views found, {others} other requests, 0 not readable\n"
+    )
+
+
+def test_lines_that_cannot_be_read_are_listed_and_counted(latido: Run, tmp_path: Path) -> None:
+    text = "\n".join([line(), *(f"junk {number} \x1b[2J" for number in range(8)), "", line(), ""])
+    (tmp_path / "log").write_text(text, encoding="utf-8")
+    done = latido("ingest", "log", "--dry-run")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.splitlines()[0] == "log: line 2: is neither common nor combined log format"
+    assert done.stderr.splitlines()[5:] == [
+        "... and 3 more",
+        "11 lines: 2 page views found, 1 other requests, 8 not readable",
+    ]
+
+
+def test_json_lines_are_found_and_get_a_stable_id(latido: Run, tmp_path: Path) -> None:
+    event = {"type": "page_view", "visitor_id": "v", "url": "/", "occurred_at": "2026-11-22T10:19:58Z"}
+    (tmp_path / "events").write_text(f"\n{json.dumps(event)}\n{json.dumps(event)}\n[1]\n", encoding="utf-8")
+    first, again = (latido("ingest", "events", "--dry-run") for _ in range(2))
+    assert first.stdout == again.stdout
+    ids = [json.loads(one)["event_id"] for one in first.stdout.splitlines()]
+    assert len(set(ids)) == 2
+    assert first.stderr.splitlines() == [
+        "events: line 4: invalid_event: must be a JSON object",
+        "4 lines: 2 events found, 1 empty, 1 not readable",
+    ]
+
+
+def test_a_file_of_neither_kind_is_refused(latido: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n" * 100, encoding="utf-8")
+    done = latido("ingest", "x.csv", "--dry-run")
+    assert done.returncode == 1
+    assert done.stderr.startswith("latido: x.csv: holds neither JSON lines nor an access log")
+
+
+def test_a_damaged_gzip_file_is_named(latido: Run, tmp_path: Path) -> None:
+    (tmp_path / "log.gz").write_bytes(gzip.compress(LOG.read_bytes())[:-20])
+    done = latido("ingest", "log.gz", "--dry-run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("latido: log.gz: cannot be read to its end")
