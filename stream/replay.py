@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -186,9 +188,13 @@ def _lines(sources: Sequence[IO[bytes]]) -> Iterator[bytes]:
     """The lines of all sources; blank ones are no records."""
     for source in sources:
         source.seek(0)
-        for line in source:
-            if stripped := line.strip():
-                yield stripped
+        try:
+            for line in source:
+                if stripped := line.strip():
+                    yield stripped
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            name = getattr(source, "name", "-")
+            raise OSError(errno.EIO, f"is damaged or cut short ({error})", str(name)) from error
 
 
 def _route(line: bytes) -> tuple[str, bytes | None, datetime | None]:

@@ -55,7 +55,7 @@ def opened(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         packed = buffered.peek(2)[:2] == GZIP_MAGIC
         content = cast(BinaryIO, gzip.GzipFile(fileobj=buffered)) if packed else file
         yield content, file
-    except (gzip.BadGzipFile, EOFError, IsADirectoryError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, IsADirectoryError) as error:
         raise Failed(f"{name}: cannot be read to its end ({error})") from None
     finally:
         if name != STANDARD_INPUT:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, TypeAlias
 
 import aiokafka
@@ -175,13 +174,25 @@ class OutputProducer:
             if partition is None:
                 partition = await self._partition_of(producer, output)
             groups.setdefault((output.topic, partition), []).append(output)
-        sent = [await self._send_group(producer, *place, group) for place, group in groups.items()]
-        await asyncio.gather(*chain.from_iterable(sent))
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            for place, group in groups.items():
+                await self._send_group(producer, *place, group, sent)
+        except BaseException:
+            for future in sent:  # their errors are the same one
+                future.add_done_callback(_look_at)
+            raise
+        await asyncio.gather(*sent)
 
     async def _send_group(
-        self, producer: aiokafka.AIOKafkaProducer, topic: str, partition: int, outputs: Sequence[Output]
-    ) -> list[asyncio.Future[Any]]:
-        sent = []
+        self,
+        producer: aiokafka.AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        outputs: Sequence[Output],
+        sent: list[asyncio.Future[Any]],
+    ) -> None:
+        """Hand all to the producer; `sent` gets a future for each batch of them."""
         headers_of = self._headers.of
         batch = producer.create_batch()
         for output in outputs:
@@ -191,11 +202,16 @@ class OutputProducer:
                 batch = producer.create_batch()
                 batch.append(key=output.key, value=output.value, timestamp=None, headers=headers)
         sent.append(await producer.send_batch(batch, topic, partition=partition))
-        return sent
 
     async def _partition_of(self, producer: aiokafka.AIOKafkaProducer, output: Output) -> int:
         partitions = sorted(await producer.partitions_for(output.topic))
         return int(self._partitioner(output.key, partitions, partitions))
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Else asyncio complains that nobody did."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _stop(producer: aiokafka.AIOKafkaProducer) -> None:

@@ -180,9 +180,7 @@ def _check_windows(run: Run, expect: dict[str, Any]) -> None:
         got = windows.windows.get(int(index), defaultdict(int))
         assert {name: got[NAMES[name]] for name in counts} == counts, f"window {index}"
     if "final_hours" in expect:
-        unfinished = [
-            s for v in run.partition.state.sites["default"].visitors.values() for s in v.sessions
-        ]
+        unfinished = [s for v in run.partition.state.sites["default"].visitors.values() for s in v.sessions]
         progress_ms = run.partition.state.progress.progress_ms
         assert windows.final(progress_ms, run.policy, unfinished) == expect["final_hours"]
 
