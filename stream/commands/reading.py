@@ -8,6 +8,7 @@ import gzip
 import io
 import sys
 import threading
+import zlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar, cast
