@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +19,12 @@ def page_path(url: str) -> str:
     """The path of `url` without query and fragment: what page names, goals and entry pages use."""
     if url.startswith("/"):  # the common case needs no parser
         return url if "?" not in url and "#" not in url else url.split("?", 1)[0].split("#", 1)[0]
+    return _absolute_path(url)
+
+
+# A site has few pages and many views of each; parsing an address takes longer than all else of a view.
+@lru_cache(maxsize=16_384)
+def _absolute_path(url: str) -> str:
     try:
         return urlsplit(url).path or "/"
     except ValueError:  # "http://[": whatever it is, it names no page of ours
