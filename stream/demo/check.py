@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from schemas.times import parse_time, to_ms
 from schemas.topics import INPUT_TOPICS
+from stream.demo.cancellation import still_wanted
 from stream.demo.compare import Comparison
 from stream.demo.plain_log import Accounting, LogRecord, Rules, accept
 from stream.demo.truth import Kpis, figures_at, sites_of
@@ -76,6 +77,7 @@ async def wait_until_counted(board: SnapshotBoard, ends: Ends, check: Callable[[
     while True:
         check()
         data = await board.read_header()
+        still_wanted()
         header = None if data is None else decode_header(data)
         if header is not None and header.current and _nonzero(header.positions) == ends:
             return header
@@ -110,6 +112,7 @@ async def read_published(board: SnapshotBoard) -> Published:
     while True:
         before = await board.read_header()
         records = await board.read_records()
+        still_wanted()
         if before is not None and before == await board.read_header():
             return Published(decode_header(before), {key: json.loads(data) for key, data in records.items()})
 

@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from schemas.topics import DEFAULT_PARTITIONS
+from stream.demo.cancellation import still_wanted
 from stream.demo.check import (
     LOOKED_AT_AFTER_S,
     compare,
@@ -120,27 +121,20 @@ async def _demo(seconds: float | None, broker: str | None, redis: str | None) ->
     async with _stage(broker, redis) as stage, _producer(stage.client_options) as producer:
         traffic = Traffic(producer, stage.collector.url)
         views = await traffic.play_past()
-        _still_wanted()
+        still_wanted()
         say(f"{views} recorded page views played, the rest follows live; generated visitors arrive now")
         async with live_view(stage.board, stage.settings):
             await _play(traffic, seconds, stage)
-        _still_wanted()
+        still_wanted()
         say(f"{traffic.sent} events sent; waiting until all of them are counted")
         log = await read_log(stage.client_options)
-        _still_wanted()
+        still_wanted()
         header = await wait_until_counted(stage.board, ends_of(log), stage.check)
         await asyncio.sleep(LOOKED_AT_AFTER_S)
         stage.check()
         published = await read_published(stage.board)
         comparison, accounting = compare(log, RULES, published, moment_ms(header.as_of))
         return report(comparison, accounting, published.header)
-
-
-def _still_wanted() -> None:
-    """Raises CancelledError again if a client library swallowed it, which aiokafka does here and there."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _play(traffic: Traffic, seconds: float | None, stage: Stage) -> None:
@@ -196,7 +190,7 @@ async def _stage(broker: str | None, redis: str | None) -> AsyncIterator[Stage]:
         own = load_settings(file, broker=broker, redis=redis, namespace=namespace)
         client = await stack.enter_async_context(_store_client(own.redis_url, namespace))
         await create_topics(own.kafka_options(), DEFAULT_PARTITIONS)
-        _still_wanted()
+        still_wanted()
         worker = await stack.enter_async_context(WorkerProcess(folder / "worker", settings))
         collector = await stack.enter_async_context(CollectorProcess(folder / "collector", settings))
         say(f"worker {worker.pid} · collector {collector.url}")

@@ -15,6 +15,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from schemas.topics import PAGE_VIEWS
+from stream.demo.cancellation import still_wanted
 from stream.demo.recorded import read_views, split
 from stream.demo.visitors import Step, crowd
 
@@ -64,6 +65,7 @@ class Traffic:
             due_ms = start_ms + (tick + 1) * STEP_S * 1000
             await asyncio.sleep(max(0.0, (due_ms - now_ms()) / 1000))
             await self._send_steps(list(some))
+            still_wanted()
         if seconds is not None:
             await asyncio.sleep(max(0.0, start_ms / 1000 + seconds - now_ms() / 1000))
         await self._producer.flush()

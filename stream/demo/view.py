@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from schemas.keys import ALL, snapshot_key
+from stream.demo.cancellation import still_wanted
 from stream.demo.processes import environment
 from stream.pipeline.ports import SnapshotBoard
 
@@ -41,7 +42,9 @@ async def _show(board: SnapshotBoard, settings: Mapping[str, str]) -> None:
         await _watch(settings)
     while True:
         await asyncio.sleep(LINE_EVERY_S)
-        say(status_line(await board.read_records()))
+        records = await board.read_records()
+        still_wanted()
+        say(status_line(records))
 
 
 async def _watch(settings: Mapping[str, str]) -> None:
