@@ -168,7 +168,8 @@ class Completeness(_Record):
     """How much of the input the numbers cover. Readers colour by `status`."""
 
     status: Literal["complete", "catching_up", "partial", "stale"]
-    """catching_up: input is read, but behind its end. partial: not every partition is in. stale: no news."""
+    """catching_up: input is read, but behind its end. partial: not every partition is in, or input is lost
+    (lost_records). stale: no news."""
     partitions: Number
     partitions_current: Number
     slowest_progress: OutputTime | None
@@ -177,6 +178,9 @@ class Completeness(_Record):
     """Input records not yet counted; null when unknown."""
     late_records: Number
     refused_records: Number
+    lost_records: Number = 0
+    """Input records, at most, that Kafka deleted before they were counted. Above 0 the numbers lack them for
+    good."""
     held_by: str | None = None
     """The topic that holds time back, if one does."""
 

@@ -40,7 +40,7 @@ STATUS_STYLE: Final = {
 STATUS_TEXT: Final = {
     "complete": "complete",
     "catching_up": "catching up",
-    "partial": "partial: not every partition is counted",
+    "partial": "partial: not everything is counted",
     "stale": "stale: no worker publishes",
 }
 LABEL_WIDTH: Final = 19
@@ -209,6 +209,8 @@ def _footer(header: Header) -> Text:
     line.append(f"partitions {found.partitions_current} of {found.partitions}")
     line.append(f"   behind {found.lag_records:,} records", style="yellow" if found.lag_records else "")
     line.append(f"   late {found.late_records:,}   refused {found.refused_records:,}")
+    if found.lost_records:
+        line.append(f"   lost {found.lost_records:,}", style="red")
     if found.held_by is not None:
         line.append(f"   time held by {escape(found.held_by, LONGEST_NAME)}", style="yellow")
     return line

@@ -15,10 +15,13 @@ import msgspec
 
 from stream.kafka.errors import WorkerRefused
 from stream.kafka.topics import TopicProblem, describe_topics, judge_topics
+from stream.pipeline.changes import decode_head
 from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
+from stream.pipeline.take_snapshot import decode_header
 from stream.settings import SettingsProblem
 from stream.settings.load import find_config, unknown_variables
 from stream.tables.redis import RedisTables
+from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_check import check_store
 from stream.tables.redis_client import connect, hide_credentials
 
@@ -113,6 +116,7 @@ async def _store(settings: Settings) -> list[Finding]:
     try:
         problems = await check_store(client, settings.replicas)
         durability = await RedisTables(client, settings.namespace).durability()
+        lost = await _lost(RedisBoard(client, settings.namespace))
     except (StoreUnreachable, StoreMisconfigured) as error:
         do = "start it, or name another with --redis (LATIDO_REDIS)"
         return [Finding("error", "redis", str(error).rstrip("."), do)]
@@ -122,7 +126,25 @@ async def _store(settings: Settings) -> list[Finding]:
     found += [Finding("error" if one.fatal else "warning", "redis", one.what, one.do) for one in problems]
     if not any(one.what == durability.what for one in problems):
         found.append(Finding("ok", "redis", durability.what, durability.do))
-    return found
+    return found + lost
+
+
+async def _lost(board: RedisBoard) -> list[Finding]:
+    """What Kafka deleted before it was counted, and a worker with --accept-loss passed over."""
+    header = await board.read_header()
+    if header is None:
+        return []
+    partials = await board.read_partials(decode_header(header).completeness.partitions)
+    return [
+        Finding(
+            "warning", "counts",
+            f"{one.topic} partition {partial.partition}: offsets {one.first} to {one.last} were deleted "
+            "before they were counted",
+            "counts of this namespace stay partial",
+        )
+        for partial in partials if partial.head is not None
+        for one in decode_head(partial.head).lost
+    ]  # fmt: skip
 
 
 def _kind(problem: TopicProblem) -> tuple[bool, str, str]:

@@ -17,7 +17,8 @@ def worker(
     accept_loss: Annotated[
         bool,
         typer.Option(
-            "--accept-loss", help="Go on when Kafka no longer holds uncounted events; marks the counts."
+            "--accept-loss",
+            help="Go on when Kafka deleted events before they were counted; snapshots say 'partial' then.",
         ),
     ] = False,
 ) -> None:

@@ -248,7 +248,7 @@ class Assignment:
             if stored[topic] < 0:
                 partition.begin(topic, offset)
             elif offset > stored[topic]:
-                partition.positions[topic] = offset
+                partition.lose(topic, offset)
         return offsets
 
     async def _go_live(

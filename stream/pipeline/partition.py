@@ -24,6 +24,7 @@ from stream.pipeline.fold import fold
 from stream.pipeline.partition_state import (
     TOPIC_INDEX,
     Fingerprint,
+    LostRange,
     PartitionHead,
     PartitionState,
     answer_id_field,
@@ -75,6 +76,7 @@ class Partition:
         self.state = state
         self.head = head
         self.positions = changes.positions(head)
+        self.lost = list(head.lost) if head else []
         self.outbox: deque[tuple[int, list[Output]]] = deque()
         self._last_id = claim.commit_id
         self._outbox_next = head.outbox_next if head else 1
@@ -112,6 +114,12 @@ class Partition:
         if self.positions[topic] < 0:
             self.positions[topic] = offset
             self.state.progress.topics[TOPIC_INDEX[topic]].position = offset
+
+    def lose(self, topic: str, offset: int) -> None:
+        """The log begins at `offset` now, above the position: what lay between is lost, which stays said."""
+        self.lost.append(LostRange(topic, self.positions[topic], offset - 1))
+        self.positions[topic] = offset
+        self.state.progress.topics[TOPIC_INDEX[topic]].position = offset
 
     def replied(self, topic: str, log_end: int, wall_ms: int) -> None:
         """A fetch reply, also an empty one, named the readable end of a topic's log."""
@@ -279,6 +287,7 @@ class Partition:
         )
 
     async def _send(self, commit: Commit) -> None:
+            lost=self.lost,
         self._unanswered = commit
         answer = await self._tables.commit(commit)
         if answer is CommitAnswer.NEWER_OWNER:

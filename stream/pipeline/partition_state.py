@@ -52,6 +52,19 @@ class Fingerprint(msgspec.Struct, array_like=True, frozen=True):
     crc32: int  # of key and value
 
 
+class LostRange(msgspec.Struct, array_like=True, frozen=True):
+    """Offsets of a topic that Kafka deleted before they were counted, and that were given up for lost."""
+
+    topic: str
+    first: int
+    last: int
+
+    @property
+    def records(self) -> int:
+        """At most: markers of transactions and compaction leave offsets without a record."""
+        return self.last - self.first + 1
+
+
 class PartitionHead(msgspec.Struct):
     """The small part of the state that every commit writes whole."""
 
@@ -66,6 +79,7 @@ class PartitionHead(msgspec.Struct):
     behind: bool
     held_by: str | None
     policy: str  # digest of the rules; other rules over the same state would contradict it
+    lost: list[LostRange] = []  # never shortened: the counts lack these for good
 
 
 class Site:

@@ -46,6 +46,7 @@ class Completeness(msgspec.Struct):
     lag_records: int
     late_records: int
     refused_records: int
+    lost_records: int = 0
     held_by: str | None = None
 
 
@@ -110,12 +111,13 @@ def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) ->
     heads = {p.partition: decode_head(p.head) for p in partials if p.head is not None}
     silent = [n for n, head in heads.items() if wall_ms - head.written_at_ms > _SILENT_AFTER_MS]
     completeness = completeness_of(heads, partitions, silent)
+    caught_up = completeness.partitions_current == partitions
     ends = {head.window_end_ms for head in heads.values() if head.window_end_ms > NEVER_MS}
     snapshot = Snapshot(
         as_of_ms=min(ends) if ends else None,
-        live_ms=max(ends) if completeness.status == "complete" and ends else None,
+        live_ms=max(ends) if caught_up and ends else None,
         coherent=len(ends) <= 1,
-        current=completeness.status == "complete" and len(ends) == 1
+        current=caught_up and len(ends) == 1
         and all(head.windows_current and head.window_end_ms > NEVER_MS for head in heads.values()),
         completeness=completeness,
         positions=_positions(heads),
@@ -130,12 +132,16 @@ def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) ->
 def completeness_of(
     heads: Mapping[int, PartitionHead], partitions: int, silent: Sequence[int]
 ) -> Completeness:
-    """How much of the input the numbers hold. An empty partition hides nothing and slows nobody."""
+    """How much of the input the numbers hold. An empty partition hides nothing and slows nobody.
+
+    What was lost stays lost: the status never becomes `complete` again in this namespace.
+    """
+    lost = sum(range_.records for head in heads.values() for range_ in head.lost)
     current = [head for n, head in heads.items() if n not in silent and not head.behind]
     progress = [h.progress.progress_ms for h in heads.values() if h.progress.progress_ms > NEVER_MS]
     if heads and len(silent) == len(heads):
         status = "stale"
-    elif len(heads) < partitions or silent:
+    elif len(heads) < partitions or silent or lost:
         status = "partial"
     else:
         status = "complete" if len(current) == partitions else "catching_up"
@@ -149,6 +155,7 @@ def completeness_of(
         lag_records=sum(head.progress.lag_records() for head in heads.values()),
         late_records=sum(head.accounting.late for head in heads.values()),
         refused_records=sum(head.accounting.refused for head in heads.values()),
+        lost_records=lost,
         held_by=slowest.held_by if slowest else None,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.structs import TopicPartition
 
 from schemas.topics import CLICKS, PAGE_VIEWS
 from tests.faults.cluster import (
@@ -16,9 +17,11 @@ from tests.faults.cluster import (
     wait_for_topics,
     wait_until,
 )
+from tests.faults.readback import read_log
 from tests.faults.rehearsal import GOAL_VARIABLES, finish, with_fault
 from tests.faults.sending import producing, send
 from tests.faults.test_poison import good_events
+from tests.faults.verdict import ends_of, read_board
 from tests.servers import RealKafka, RealRedis
 
 pytestmark = pytest.mark.real
@@ -84,6 +87,54 @@ async def test_topic_deleted_and_created_again_is_refused(counted: Cluster, new_
     assert "is not the log that was counted" in worker.log()
     assert "--namespace" in worker.log()
     assert await counted.read() == 200
+
+
+async def test_records_deleted_before_they_were_counted(counted: Cluster) -> None:
+    """Refused in one line; with --accept-loss the rest counts, and everybody is told that it is not all."""
+    lost = 30
+    tp = TopicPartition(PAGE_VIEWS, 1)
+    head = (await counted.heads())[tp.partition]
+    assert head is not None
+    first = head.progress.topics[0].position
+    now_ms = time.time_ns() // 1_000_000
+    async with producing(counted.broker) as producer:
+        for number in range(100):
+            (view, *_) = good_events(now_ms + number, f"x{number}")
+            await producer.send(view.topic, key=view.key, value=view.value, partition=tp.partition)
+    await _delete_records(counted.broker, tp, before=first + lost)
+    refused = counted.worker()
+    assert await refused.exit_code(40.0) == 1
+    (line,) = [line for line in refused.log().splitlines() if "--accept-loss" in line]
+    assert f"records {first} to {first + lost - 1} were deleted" in line
+    assert "Traceback" not in refused.log()
+    assert await counted.read() == 200
+
+    worker = counted.worker("--accept-loss")
+    await counted.wait_for_read(300 - lost)
+    board = await read_board(counted, ends_of(await read_log(counted.broker)))
+    (everything,) = [one for key, one in board.records.items() if key.endswith("|all|all")]
+    assert everything["completeness"]["status"] == "partial"
+    assert everything["completeness"]["lost_records"] == lost
+    assert everything["kpis"]["page_views"]["value"] == 150 - lost
+    doctor = counted.command("doctor").stdout
+    assert f"{PAGE_VIEWS} partition 1: offsets {first} to {first + lost - 1} were deleted" in doctor
+    assert await worker.terminate() == 0
+
+    again = counted.worker()  # accepted is accepted, and stays said
+    await again.says("publishing")
+    head = (await counted.heads())[tp.partition]
+    assert head is not None
+    assert [(one.topic, one.first, one.last) for one in head.lost] == [(PAGE_VIEWS, first, first + lost - 1)]
+    assert await again.terminate() == 0
+
+
+async def _delete_records(broker: str, tp: TopicPartition, before: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(before)})
+    finally:
+        await admin.close()
 
 
 async def test_topic_created_again_under_a_running_worker_is_refused(cluster: Cluster) -> None:
