@@ -25,6 +25,8 @@ TOPIC_OF_TYPE: Final[dict[str, str]] = {
 
 DEAD_LETTER_SUFFIX: Final = ".dlq"
 DEFAULT_PARTITIONS: Final = 4
+DEAD_LETTER_BYTES: Final = 2 * 1024 * 1024
+"""A dead letter is the original record and its headers: it must fit where the original just did."""
 DAY_MS: Final = 24 * 60 * 60 * 1000
 
 # A compacted topic keeps every version inside its newest segment; without a time limit a quiet topic
@@ -55,6 +57,8 @@ class TopicSpec:
     timestamp_type: TimestampType = "CreateTime"
     segment_ms: int | None = None
     """None: the broker's default."""
+    max_message_bytes: int | None = None
+    """Of a record set as it is sent, packed. None: the broker's default."""
 
     def config(self) -> dict[str, str]:
         """Return the topic's settings under Kafka's own names, values as Kafka prints them."""
@@ -66,6 +70,8 @@ class TopicSpec:
             settings["retention.ms"] = str(self.retention_ms)
         if self.segment_ms is not None:
             settings["segment.ms"] = str(self.segment_ms)
+        if self.max_message_bytes is not None:
+            settings["max.message.bytes"] = str(self.max_message_bytes)
         return settings
 
 
@@ -79,7 +85,10 @@ def input_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
 
 def dead_letter_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
     """Return the dead-letter topics; seven days only, because they hold personal data."""
-    return tuple(TopicSpec(name, partitions, "delete", 7 * DAY_MS) for name in DEAD_LETTER_TOPICS)
+    return tuple(
+        TopicSpec(name, partitions, "delete", 7 * DAY_MS, max_message_bytes=DEAD_LETTER_BYTES)
+        for name in DEAD_LETTER_TOPICS
+    )
 
 
 def output_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:

@@ -20,23 +20,24 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFenced,
     TransactionalIdAuthorizationFailed,
     UnknownError,
     UnsupportedVersionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.headers import CE_ID, CE_TIME, ID, output_headers
 from schemas.times import rfc3339
 from stream import __version__
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
+from stream.kafka.large_letters import BATCH_BYTES, is_large, packed_batch, shortened
 from stream.pipeline.batch import Output
 
 log = structlog.get_logger("latido.kafka")
 
-# A broker takes 1 MiB per record set by default, keys and framing included.
-_BATCH_BYTES = 512 * 1024
 _PROBE_LIMIT_S = 20.0
 _STOP_LIMIT_S = 3.0
 
@@ -120,6 +121,7 @@ class OutputProducer:
         self._transactional_id = transactional_id
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._partitioner = DefaultPartitioner()
+        self._cut_large = False
 
     async def start(self) -> None:
         """Connect; with a transactional id, fence everybody who used it before.
@@ -127,7 +129,7 @@ class OutputProducer:
         Raises KafkaError when the broker does not answer, WorkerRefused when it forbids transactions.
         """
         producer = aiokafka.AIOKafkaProducer(
-            **self._options, acks="all", transactional_id=self._transactional_id, max_batch_size=_BATCH_BYTES,
+            **self._options, acks="all", transactional_id=self._transactional_id, max_batch_size=BATCH_BYTES,
         )  # fmt: skip
         try:
             await producer.start()
@@ -160,8 +162,13 @@ class OutputProducer:
             else:
                 async with self._producer.transaction():
                     await self._write(self._producer, outputs)
+            self._cut_large = False
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(str(error)) from error
+        except MessageSizeTooLargeError:
+            self._cut_large = True
+            await self.stop()
+            raise
         except BaseException:
             # After most errors a producer with sequence numbers refuses everything: take a new one.
             await self.stop()
@@ -169,7 +176,7 @@ class OutputProducer:
 
     async def _write(self, producer: aiokafka.AIOKafkaProducer, outputs: Iterable[Output]) -> None:
         groups: dict[tuple[str, int], list[Output]] = {}
-        for output in outputs:
+        for output in map(shortened, outputs) if self._cut_large else outputs:
             partition = output.partition
             if partition is None:
                 partition = await self._partition_of(producer, output)
@@ -194,14 +201,20 @@ class OutputProducer:
     ) -> None:
         """Hand all to the producer; `sent` gets a future for each batch of them."""
         headers_of = self._headers.of
-        batch = producer.create_batch()
+        batch = self._batch_for(producer, outputs[0])
         for output in outputs:
             headers = headers_of(output)
             if batch.append(key=output.key, value=output.value, timestamp=None, headers=headers) is None:
                 sent.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
+                batch = self._batch_for(producer, output)
                 batch.append(key=output.key, value=output.value, timestamp=None, headers=headers)
         sent.append(await producer.send_batch(batch, topic, partition=partition))
+
+    def _batch_for(self, producer: aiokafka.AIOKafkaProducer, first: Output) -> BatchBuilder:
+        """A large record is always the only one of its batch."""
+        if is_large(first):
+            return packed_batch(transactional=self._transactional_id is not None)
+        return producer.create_batch()
 
     async def _partition_of(self, producer: aiokafka.AIOKafkaProducer, output: Output) -> int:
         partitions = sorted(await producer.partitions_for(output.topic))

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from schemas.topics import DEAD_LETTER_SUFFIX, INPUT_TOPICS, TopicSpec, topic_specs
+from schemas.topics import INPUT_TOPICS, TopicSpec, topic_specs
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import SnapshotBoard
@@ -23,8 +23,6 @@ log = structlog.get_logger("latido.kafka")
 
 _LIMIT_S = 20.0
 _ALREADY_EXISTS = 36
-# A dead letter is the original record and its headers: it must fit where the original just did.
-_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 
 class TopicProblem(msgspec.Struct, frozen=True):
@@ -65,10 +63,7 @@ async def create_topics(
 
 
 def _new_topic(spec: TopicSpec, replication: int) -> NewTopic:
-    settings = spec.config()
-    if spec.name.endswith(DEAD_LETTER_SUFFIX):
-        settings["max.message.bytes"] = str(_DEAD_LETTER_BYTES)
-    return NewTopic(spec.name, spec.partitions, replication, topic_configs=settings)
+    return NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config())
 
 
 def _check_created(errors: Iterable[Sequence[Any]]) -> None:

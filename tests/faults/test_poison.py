@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import random
 import time
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.times import rfc3339
 from schemas.topics import INPUT_TOPICS, PAGE_VIEWS
 from stream.demo.plain_log import Rules
-from tests.faults.cluster import Cluster
+from stream.kafka.topics import describe_topics
+from tests.faults.cluster import Cluster, wait_until
 from tests.faults.oracle import Place
 from tests.faults.poison import VISITOR, Poison, kinds
 from tests.faults.readback import read_letters
@@ -81,10 +85,6 @@ async def test_every_kind_gets_one_dead_letter_and_the_worker_goes_on(cluster: C
     assert verdict.truth.accounting["refused"] + verdict.truth.accounting["late"] == len(bad)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="the dead letter is written unpacked: beyond 2 MiB its topic refuses it, and the outbox waits",
-)
 async def test_a_record_that_is_large_only_when_unpacked_stops_nothing(cluster: Cluster) -> None:
     """The broker limits the packed size: what comes out may be larger than any record it would take."""
     now_ms = time.time_ns() // 1_000_000
@@ -104,6 +104,41 @@ async def test_a_record_that_is_large_only_when_unpacked_stops_nothing(cluster: 
     assert letters.by_place[place].value == huge
     assert await worker.terminate() == 0
     await check(cluster, Rules())
+
+
+async def test_a_dead_letter_that_its_topic_refuses_is_cut(cluster: Cluster) -> None:
+    """An operator may let in more than the dead-letter topic takes: then the outputs do not wait for ever."""
+    now_ms = time.time_ns() // 1_000_000
+    noise = random.Random(1).randbytes(3 * 1024 * 1024)  # nothing packs it
+    await _let_in(cluster.broker, PAGE_VIEWS, 4 * 1024 * 1024)
+    worker = cluster.worker()
+    async with producing(cluster.broker, max_request_size=8 * 1024 * 1024) as producer:
+        place = await poison(producer, Poison("noise", "too_large", PAGE_VIEWS, VISITOR, noise), 0)
+        await send(producer, good_events(now_ms), 1000)
+    await cluster.wait_for_read(5)
+    await cluster.wait_for_drained()
+    letter = (await read_letters(cluster.broker)).by_place[place]
+    assert letter.code == "too_large"
+    assert letter.value == noise[: 64 * 1024]
+    assert f"the first 65536 of its {len(noise)} bytes" in letter.message
+    assert await worker.terminate() == 0
+
+
+async def _let_in(broker: str, topic: str, limit: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        settings = {"max.message.bytes": str(limit), "message.timestamp.type": "LogAppendTime"}
+        (answer,) = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+        assert answer.resources[0][0] == 0, answer
+    finally:
+        await admin.close()
+
+    async def known() -> bool:
+        found = await describe_topics({"bootstrap_servers": broker})
+        return found[topic].settings["max.message.bytes"] == str(limit)
+
+    await wait_until(known, 10.0, "the new limit")
 
 
 @pytest.mark.parametrize("pad", [0, 300], ids=["all in one fetch", "over many fetches"])

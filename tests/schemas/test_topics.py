@@ -39,6 +39,7 @@ def test_settings_of_each_topic() -> None:
         }
     for name in DEAD_LETTER_TOPICS:
         assert specs[name].config()["retention.ms"] == str(7 * DAY_MS)
+        assert int(specs[name].config()["max.message.bytes"]) > 1024 * 1024, "the original just fitted"
     assert specs[SESSIONS].partitions == 8
     assert specs[SESSIONS].config()["cleanup.policy"] == "compact,delete"
     assert specs[SESSIONS].config()["retention.ms"] == str(30 * DAY_MS)
