@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -13,11 +14,14 @@ from stream.kafka.outbox import Outbox
 from stream.kafka.transport import Fetched, Reply
 from stream.pipeline.partition import Fenced, Partition, SkippedAhead, WentBack
 from stream.pipeline.ports import StateTorn, StoreUnreachable
+from stream.pipeline.refusals import TooManyDeadLetters
 
 log = structlog.get_logger("latido.kafka")
 
 _PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
+# How long a worker that stops because of its dead letters waits for them to be where they can be read.
+_LETTERS_LEAVE_WITHIN_S = 20.0
 
 
 class Keeper(Protocol):
@@ -48,6 +52,8 @@ class Lane:
         self._lock = asyncio.Lock()
         self._closing = asyncio.Event()
         self._replied_ms: dict[str, int] = {}
+        self._alarm: TooManyDeadLetters | None = None
+        self._alarm_at_s = 0.0
 
     @property
     def closing(self) -> bool:
@@ -88,7 +94,7 @@ class Lane:
             await self.outbox.wait_for_room()
         async with self._lock:
             partition = self.partition
-            if partition is None or self.closing or not self.is_current(fetched):
+            if partition is None or self.closing or self._alarm or not self.is_current(fetched):
                 return
             if not self._note(partition, replies):
                 return
@@ -107,6 +113,16 @@ class Lane:
             partition = self.partition
             if partition is not None and not self.closing and self._note(partition, replies):
                 await self._step(partition, lambda: partition.tick(wall_ms(), shared_live_ms), None)
+                self._stop_when_letters_left(partition)
+
+    def _stop_when_letters_left(self, partition: Partition) -> None:
+        """What made the worker stop must be there for people to read, and not be sent again."""
+        if self._alarm is None:
+            return
+        head = partition.head
+        left = head is not None and head.produced_through == head.outbox_next - 1
+        if left or time.monotonic() - self._alarm_at_s > _LETTERS_LEAVE_WITHIN_S:
+            self._keeper.broken(self._alarm)
 
     def _note(self, partition: Partition, replies: Mapping[str, Reply | None]) -> bool:
         """Tell the partition how far its logs reach. False when one of them cannot be the log we read."""
@@ -132,6 +148,10 @@ class Lane:
         except (Fenced, WentBack, StateTorn) as error:
             if self.partition is partition:
                 self._keeper.lane_lost(self, str(error))
+        except TooManyDeadLetters as error:
+            self._alarm, self._alarm_at_s = error, time.monotonic()
+            if self.outbox is not None:
+                self.outbox.wake()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a bug, or a store that no retry mends: memory may be ahead of the store

@@ -16,8 +16,8 @@ from stream.kafka.producer import probe_broker
 from stream.kafka.topics import check_for_worker
 from stream.kafka.worker_app import WorkerApp
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.partition import TooManyDeadLetters
 from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreMisconfigured, StoreUnreachable
+from stream.pipeline.refusals import TooManyDeadLetters
 
 log = structlog.get_logger("latido.kafka")
 

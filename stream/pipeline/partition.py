@@ -31,6 +31,7 @@ from stream.pipeline.partition_state import (
     visitor_field,
 )
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, PartitionTables, Table
+from stream.pipeline.refusals import Refusals
 
 # A topic this far ahead of progress is paused: what it brings must wait in memory for the others.
 _PAUSE_AHEAD_MS = 6 * HOUR_MS
@@ -38,8 +39,6 @@ _PAUSE_AHEAD_MS = 6 * HOUR_MS
 _WINDOWS_EVERY_MS = 200
 # An idle partition still says once a second that somebody looks after it.
 _HEARTBEAT_MS = 1000
-# More refused records than this in a row: the code or the topic is wrong, not the data.
-DEAD_LETTERS_IN_A_ROW = 10_000
 
 
 class Fenced(Exception):
@@ -58,11 +57,6 @@ class SkippedAhead(Exception):
         self.position = position
 
 
-class TooManyDeadLetters(Exception):
-    """So many records in a row were refused that the topic cannot be what it should be: look at its
-    dead letters, then start the worker again."""
-
-
 class Partition:
     """The live state of one partition under one claim. Not to be used after it raised, except where
     `process` says so."""
@@ -77,6 +71,7 @@ class Partition:
         self.head = head
         self.positions = changes.positions(head)
         self.lost = list(head.lost) if head else []
+        self._refusals = Refusals(self.number)
         self.outbox: deque[tuple[int, list[Output]]] = deque()
         self._last_id = claim.commit_id
         self._outbox_next = head.outbox_next if head else 1
@@ -157,7 +152,8 @@ class Partition:
         `wall_ms` None is a replay: nothing is live, and only `tick` writes windows.
 
         Raises SkippedAhead (nothing changed: seek and go on), StoreUnreachable (call `resume` until the
-        store answers), Fenced, WentBack, TooManyDeadLetters, StoreMisconfigured (drop the partition).
+        store answers), TooManyDeadLetters (all of it is committed: let the outputs leave, then stop),
+        Fenced, WentBack, StoreMisconfigured (drop the partition).
         """
         position = self.positions[batch.topic]
         if position >= 0:
@@ -168,17 +164,22 @@ class Partition:
             batch = _trim(batch, position)
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
-        admitted = await self._read_through(events)
-        counted = self.state.accounting.counted
+        admitted = await self._read_through(batch.topic, events)
+        accounting = self.state.accounting
+        counted, refused = accounting.counted, accounting.refused
+        self.state.refused_in_a_row = self._refusals.in_a_row(batch.topic)
         fold(self.state, batch, events)
+        self._refusals.note(
+            batch.topic, events, accounting.refused - refused, self.state.refused_in_a_row
+        )
         # Whoever counted has a session or an exposure; of an answer that may be untrue.
-        if batch.topic == SURVEY_ANSWERS or self.state.accounting.counted - counted < len(events):
+        if batch.topic == SURVEY_ANSWERS or accounting.counted - counted < len(events):
             _drop_unused(self.state, admitted)
         self.positions[batch.topic] = batch.end
         self._move_time(wall_ms, None)
-        if self.state.refused_in_a_row > DEAD_LETTERS_IN_A_ROW:
-            raise TooManyDeadLetters(f"{self.state.refused_in_a_row} records in a row were refused")
         await self._commit(wall_ms)
+        if wall_ms is not None:  # nobody asks for a replay to stop half way
+            self._refusals.check()
 
     async def tick(self, wall_ms: int | None, shared_live_ms: int | None) -> None:
         """Timed work: sessions end, windows slide. Commits when something changed, and once a second.
@@ -190,6 +191,8 @@ class Partition:
         self.state.progress.move(self.state.policy)
         self._move_time(wall_ms, shared_live_ms)
         await self._commit(wall_ms, timed=True)
+        if wall_ms is not None:
+            self._refusals.check()  # of a batch whose commit was answered late
 
     async def resume(self) -> None:
         """Send a commit again that got no answer: the same bytes. Raises like `process`."""

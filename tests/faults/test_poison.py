@@ -142,8 +142,11 @@ async def _let_in(broker: str, topic: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("pad", [0, 300], ids=["all in one fetch", "over many fetches"])
-async def test_everything_poison_stops_the_worker_and_says_why(cluster: Cluster, pad: int) -> None:
-    """Then the code or the topic is wrong, not the data. Started again, it goes on where it stopped."""
+async def test_a_poisoned_topic_stops_the_worker_and_says_why(cluster: Cluster, pad: int) -> None:
+    """Then the code or the topic is wrong, not the data, however well the other topics are.
+
+    What stopped it can be read, and started again it goes on behind it: also when one fetch brought all.
+    """
     now_ms = time.time_ns() // 1_000_000
     bad = [Sent(PAGE_VIEWS, VISITOR, b'{"n": %d}' % n + b" " * pad) for n in range(REFUSED_IN_A_ROW + 2_000)]
     worker = cluster.worker()
@@ -152,15 +155,22 @@ async def test_everything_poison_stops_the_worker_and_says_why(cluster: Cluster,
         await cluster.wait_for_read(4)
         assert await worker.terminate() == 0
         await send(producer, bad, 20_000)
+        healthy = good_events(now_ms + 1, VISITOR.decode())[1:]
+        await send(producer, healthy, 1000)
         worker.start()
         assert await worker.exit_code(60.0) == 1
-        assert "records in a row were refused" in worker.log()
+        (line,) = [line for line in worker.log().splitlines() if "records in a row were refused" in line]
+        assert f"latido dead-letters list --topic {PAGE_VIEWS} --limit 20" in line
+        assert "Traceback" not in worker.log()
+        letters = await read_letters(cluster.broker)
+        assert len(letters.by_place) > REFUSED_IN_A_ROW, "they can be looked at"
         worker.start()
-        await send(producer, good_events(now_ms + 1, VISITOR.decode()), 1000)
+        await send(producer, good_events(now_ms + 2, VISITOR.decode())[:1], 1000)
         await cluster.wait_for_read(len(bad) + 8)
     await cluster.wait_for_drained()
     assert await worker.terminate() == 0
     verdict = await check(cluster, Rules())
+    assert verdict.letters.repeats == 0, "what left before the stop is not sent again"
     assert verdict.truth.accounting["refused"] == len(bad)
     assert verdict.truth.accounting["counted"] == 8
 
