@@ -164,7 +164,7 @@ class Partition:
             batch = _trim(batch, position)
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
-        admitted = await self._read_through(batch.topic, events)
+        admitted = await self._read_through(events)
         accounting = self.state.accounting
         counted, refused = accounting.counted, accounting.refused
         self.state.refused_in_a_row = self._refusals.in_a_row(batch.topic)
@@ -287,10 +287,10 @@ class Partition:
             behind=progress.any_behind(),
             held_by=None if held_by is None else INPUT_TOPICS[held_by],
             policy=changes.policy_digest(policy),
+            lost=self.lost,
         )
 
     async def _send(self, commit: Commit) -> None:
-            lost=self.lost,
         self._unanswered = commit
         answer = await self._tables.commit(commit)
         if answer is CommitAnswer.NEWER_OWNER:
