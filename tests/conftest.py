@@ -7,6 +7,7 @@ server is an error, never a skip.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -24,7 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Forget the settings of whoever runs the tests; only the place of the fetched servers is theirs."""
+    """Forget the settings of whoever runs the tests; only the place of the fetched servers is theirs.
+
+    Ctrl-C, too: what a shell starts in the background ignores it, and passes that on to every child.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("LATIDO_") and name != "LATIDO_CACHE"]:
         del os.environ[name]
 
