@@ -27,7 +27,7 @@ def split_key(key: str) -> tuple[str, ...]:
 
 def session_key(site: str, visitor: str, session_id: str) -> str:
     """Return the key of a session's records, such as `shop-es|v-7f3a|s-9c2e41`."""
-    if _is_plain(site) is not None and _is_plain(visitor) is not None:
+    if _is_plain(site + visitor):
         return f"{site}|{visitor}|{session_id}"
     return join_key(site, visitor, session_id)
 

@@ -22,7 +22,7 @@ from schemas.topics import INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS, T
 from stream.core.event_time import NEVER_MS
 from stream.core.events import EPOCH
 from stream.core.policy import Policy
-from stream.core.sessions import Phase
+from stream.core.sessions import OPEN
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.dead_letters import listed
 from stream.pipeline.partition import Partition
@@ -142,7 +142,7 @@ def _unfinished_sessions(partition: Partition) -> list[str]:
         visitors = state.sites[site_id].visitors
         for visitor_id in sorted(visitors):
             for session in visitors[visitor_id].sessions:
-                name = "open" if session.phase == Phase.OPEN else "ended"
+                name = "open" if session.phase == OPEN else "ended"
                 record = session_record(state, visitors[visitor_id], session, name)
                 lines.append(msgspec.json.encode(record).decode())
     return lines

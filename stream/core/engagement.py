@@ -41,19 +41,25 @@ def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
     row[ENDED] += sign
     row[ENDED_PAGES] += sign * pages
     row[ENDED_PAGES_SQUARED] += sign * pages * pages
-    row[ENDED_MS] += sign * duration_ms
-    squared = duration_ms * duration_ms
-    row[ENDED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
-    row[ENDED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
+    row[_pages_metric(pages)] += sign
+    row[_duration_metric(duration_ms)] += sign
+    if duration_ms:  # many a session is one event
+        row[ENDED_MS] += sign * duration_ms
+        squared = duration_ms * duration_ms
+        row[ENDED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
+        row[ENDED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
     if is_bounce(session):
         row[BOUNCES] += sign
-    row[_metric(PAGES_HISTOGRAM, bucket_of(pages))] += sign
-    row[_metric(DURATION_HISTOGRAM, bucket_of(duration_ms))] += sign
 
 
 @lru_cache(maxsize=4096)
-def _metric(histogram: str, bucket: int) -> str:
-    return f"{histogram}{bucket}"
+def _pages_metric(pages: int) -> str:
+    return f"{PAGES_HISTOGRAM}{bucket_of(pages)}"
+
+
+@lru_cache(maxsize=4096)
+def _duration_metric(duration_ms: int) -> str:
+    return f"{DURATION_HISTOGRAM}{bucket_of(duration_ms)}"
 
 
 def _histogram(counts: Counts, prefix: str) -> dict[int, int]:

@@ -101,12 +101,12 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     def goal_index(self) -> Goals:
         return Goals(self.goals)
 
-    @property
+    @cached_property
     def lateness_ms(self) -> int:
         """How far behind progress an event still counts."""
         return self.gap_ms + self.grace_ms
 
-    @property
+    @cached_property
     def finality_ms(self) -> int:
         """Silence (against progress) after which no accepted event can reach a session any more.
 

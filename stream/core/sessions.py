@@ -6,8 +6,8 @@ or latest event by (time, event id in UTF-8, topic). So order, merging and batch
 
 from __future__ import annotations
 
-import enum
-import hashlib
+from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -15,11 +15,10 @@ from stream.core.ctr import Exposure, Pairs, merge_pairs
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
 
-
-class Phase(enum.IntEnum):
-    OPEN = 0  # counted as open; the sweep looks at it when its gap has passed
-    ENDED = 1  # counted as ended
-    GONE = 2  # merged into another session, or final and forgotten
+# Phases of a session. Plain numbers: an enumeration's members cost more to look up than to compare.
+OPEN: Final = 0  # counted as open; the sweep looks at it when its gap has passed
+ENDED: Final = 1  # counted as ended
+GONE: Final = 2  # merged into another session, or final and forgotten
 
 
 class Origin(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -70,7 +69,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     form_submissions: int = 0
     impressions: int = 0
     engaged_ms: int = 0
-    phase: int = 0
+    phase: int = OPEN
     entry_page: str | None = None  # of the earliest event
     origin: Origin = NOWHERE
     exit_page: str | None = None  # of the latest page view
@@ -157,7 +156,7 @@ def session_id(site_id: str, visitor_id: str, session: Session) -> str:
         f"{len(site_id)}:{len(visitor_id)}:{site_id}{visitor_id}"
         f"{session.first_ms}:{session.first_topic}:{session.first_id}"
     )
-    return "s-" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return "s-" + blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def next_publication(visitor: Visitor, session: Session) -> Publication:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from typing import TypeAlias
 
 import msgspec
@@ -94,15 +95,23 @@ def _between(store: Mapping[int, Counts], low: int, high: int) -> Iterable[int]:
     return [bucket for bucket in store if low <= bucket < high]
 
 
+class _Rows(dict[int, defaultdict[str, int]]):
+    """Counts to add per bucket; a row that is asked for is there."""
+
+    def __missing__(self, bucket: int) -> defaultdict[str, int]:
+        row = self[bucket] = defaultdict(int)
+        return row
+
+
 class SegmentTally:
     """All counts of one segment of one site: buckets, rolling windows and the total.
 
-    `row(bucket)` gives the pending counts of a ten-second bucket to add to; `settle` moves them into
-    buckets, windows and total, and says what it touched.
+    `rows[event time in ms // 10 000]` holds the pending counts of a ten-second bucket, to add to;
+    `settle` moves them into buckets, windows and total, and says what it touched.
     """
 
     def __init__(self) -> None:
-        self.pending: dict[int, defaultdict[str, int]] = {}
+        self.rows = _Rows()
         self.tens: dict[int, Counts] = {}
         self.minutes: dict[int, Counts] = {}
         self.total: Counts = {}
@@ -110,18 +119,12 @@ class SegmentTally:
         self._before = {window.name: _SlidingSum() for window in ROLLING}
         for before in self._before.values():
             before.high = NEVER_MS
+        self._sums = [(window, sums[window.name]) for sums in (self._now, self._before) for window in ROLLING]
         self._end_ms = NEVER_MS
 
     def settled_at(self, end_ms: int) -> bool:
         """Nothing is pending, and nothing can slide out of or into a window that ends at `end_ms`."""
-        return not self.pending and (end_ms == self._end_ms or not (self.tens or self.minutes))
-
-    def row(self, bucket: int) -> defaultdict[str, int]:
-        """The pending counts of ten-second bucket `bucket` (event time in ms // 10 000)."""
-        row = self.pending.get(bucket)
-        if row is None:
-            row = self.pending[bucket] = defaultdict(int)
-        return row
+        return not self.rows and (end_ms == self._end_ms or not (self.tens or self.minutes))
 
     def window(self, name: str) -> tuple[Counts, Counts]:
         """(counts of the window, counts of the window before it), as of the last `advance`."""
@@ -136,10 +139,8 @@ class SegmentTally:
         """
         tens: set[int] = set()
         minutes: set[int] = set()
-        windows: set[str] = set()
-        for bucket, row in self.pending.items():
-            add(self.total, row)
-            windows.add(ALL_TIME)
+        together: dict[tuple[bool, ...], Counts] = {}  # rows under the same windows, added up
+        for bucket, row in self.rows.items():
             minute = bucket // _TENS_PER_MINUTE
             if bucket >= tens_from:
                 add(self.tens.setdefault(bucket, {}), row)
@@ -147,14 +148,22 @@ class SegmentTally:
             if minute >= minutes_from:
                 add(self.minutes.setdefault(minute, {}), row)
                 minutes.add(minute)
-            for window in ROLLING:
-                index = bucket if window.bucket_ms == TEN_SECONDS_MS else minute
-                for sliding in (self._now[window.name], self._before[window.name]):
-                    if sliding.covers(index):
-                        add(sliding.counts, row)
-                        windows.add(window.name)
-        self.pending = {}
+            add(together.setdefault(self._coverage(bucket, minute), {}), row)
+        windows = {ALL_TIME} if together else set()
+        for coverage, counts in together.items():
+            add(self.total, counts)
+            for window, sliding in compress(self._sums, coverage):
+                add(sliding.counts, counts)
+                windows.add(window.name)
+        self.rows = _Rows()
         return tens, minutes, windows
+
+    def _coverage(self, bucket: int, minute: int) -> tuple[bool, ...]:
+        """Which of `_sums` hold a ten-second bucket."""
+        return tuple([
+            sliding.covers(bucket if window.bucket_ms == TEN_SECONDS_MS else minute)
+            for window, sliding in self._sums
+        ])  # fmt: skip
 
     def advance(self, end_ms: int) -> set[str]:
         """Slide every window to end at `end_ms`; returns the names of those whose sums changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import xxhash
 
@@ -11,11 +12,11 @@ from stream.core.ctr import Exposure, Pair
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from stream.core.policy import page_path
 from stream.core.sessions import (
-    NOWHERE,
+    GONE,
+    OPEN,
     UNSEEN,
     Customer,
     Origin,
-    Phase,
     Session,
     Visitor,
     earlier,
@@ -35,12 +36,12 @@ from stream.pipeline.partition_state import (
 
 def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> None:
     """An event that is not a survey answer. Dispatches by type."""
-    site = state.site(event.site_id)
+    site = state.sites.get(event.site_id) or state.site(event.site_id)
     visitor = site.visitors.get(event.visitor_id)
     if visitor is None:
         visitor = site.visitors[event.visitor_id] = Visitor(event.site_id, event.visitor_id)
     state.touched[id(visitor)] = visitor
-    _APPLY[type(event)](state, site, visitor, topic, event, t)
+    _APPLY[event.__class__](state, site, visitor, topic, event, t)
 
 
 def _presence(
@@ -49,9 +50,10 @@ def _presence(
     """The visitor is there at `t`: seen, and in a session that covers it."""
     bucket = t // TEN_SECONDS_MS
     if bucket > visitor.seen:
+        rows = site.everyone.rows
         if visitor.seen != UNSEEN:
-            site.everyone.row(visitor.seen)[engagement.VISITORS] -= 1
-        site.everyone.row(bucket)[engagement.VISITORS] += 1
+            rows[visitor.seen][engagement.VISITORS] -= 1
+        rows[bucket][engagement.VISITORS] += 1
         visitor.seen = bucket
     if state.settled is None:
         return _join(state, site, visitor, topic, event, t)
@@ -65,34 +67,33 @@ def _presence(
 def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
     """Add (or with sign -1 retract) what a session contributes, open or ended, to the bucket it ends in."""
     bucket = session.last_ms // TEN_SECONDS_MS
-    row = site.everyone.row(bucket)
-    if session.phase == Phase.OPEN:
+    row = site.everyone.rows[bucket]
+    if session.phase == OPEN:
         row[engagement.OPEN] += sign
         row[engagement.OPEN_PAGES] += sign * session.page_views
         return
     engagement.add_ended(row, session, sign)
     for goal in session.goals:
         tally = site.segment("goal", goal, state.policy.dimension_values)
-        tally.row(bucket)[conversion.CONVERTED_SESSIONS] += sign
+        tally.rows[bucket][conversion.CONVERTED_SESSIONS] += sign
 
 
 def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:
     """The session of the event, extended (or merged, or opened) so that it covers the event's time."""
-    sessions = visitor.sessions
-    if not sessions:
+    sessions, gap_ms = visitor.sessions, state.policy.gap_ms
+    if not sessions or t > sessions[-1].last_ms + gap_ms:
         session = _session_of(topic, event, t)
-        site.everyone.row(t // TEN_SECONDS_MS)[engagement.OPEN] += 1
-        visitor.sessions = (session,)
-        state.ending.file(t + state.policy.gap_ms + 1, (visitor, session))
+        site.everyone.rows[t // TEN_SECONDS_MS][engagement.OPEN] += 1
+        visitor.sessions = (*sessions, session)
+        state.ending.file(t + gap_ms + 1, (visitor, session))
         return session
-    if len(sessions) == 1:
-        session = sessions[0]
-        # The common case: one open session, and the event within the gap after its first event.
-        if session.phase == Phase.OPEN and session.first_ms < t <= session.last_ms + state.policy.gap_ms:
-            _extend_open(site, session, topic, event, t)
-            if session.publication.ids:
-                state.renamed.append((visitor, session))
-            return session
+    session = sessions[-1]
+    # After the first event of the last session there is nothing before it that could be reached.
+    if session.phase == OPEN and session.first_ms < t:
+        _extend_open(site, session, topic, event, t)
+        if session.publication.ids:
+            state.renamed.append((visitor, session))
+        return session
     return _join_any(state, site, visitor, topic, event, t)
 
 
@@ -102,10 +103,10 @@ def _extend_open(site: Site, session: Session, topic: int, event: Event, t: int)
     if t > session.last_ms:
         old, new = session.last_ms // TEN_SECONDS_MS, t // TEN_SECONDS_MS
         if old != new:
-            row, pages = site.everyone.row(old), session.page_views
+            row, pages = site.everyone.rows[old], session.page_views
             row[engagement.OPEN] -= 1
             row[engagement.OPEN_PAGES] -= pages
-            row = site.everyone.row(new)
+            row = site.everyone.rows[new]
             row[engagement.OPEN] += 1
             row[engagement.OPEN_PAGES] += pages
         session.last_ms, session.last_id, session.last_topic = t, event.event_id, topic
@@ -126,7 +127,7 @@ def _join_any(
         count_session(state, site, session, -1)
         if session.pairs:
             _count_pairs(state, site, session.pairs, -1)
-        session.phase = Phase.GONE
+        session.phase = GONE
         result = merge(session, result)
     if len(joined) > 1:
         result.change = "merge"
@@ -135,7 +136,7 @@ def _join_any(
     if result.pairs:
         _count_pairs(state, site, result.pairs, 1)
     count_session(state, site, result, 1)
-    kept = [s for s in visitor.sessions if s.phase != Phase.GONE]
+    kept = [s for s in visitor.sessions if s.phase != GONE]
     visitor.sessions = tuple(sorted([*kept, result], key=lambda s: s.first_ms))
     if result.publication.ids:
         state.renamed.append((visitor, result))
@@ -146,35 +147,34 @@ def _join_any(
 def _session_of(topic: int, event: Event, t: int) -> Session:
     """A session of one event, not yet counted by type."""
     url: str | None = getattr(event, "url", None)
+    customer = event.customer_id
+    # In the order of the fields: first event, last event, number of events; keywords cost half of it.
     return Session(
-        first_ms=t, first_id=event.event_id, first_topic=topic,
-        last_ms=t, last_id=event.event_id, last_topic=topic, events=1,
+        t, event.event_id, topic, t, event.event_id, topic, 1,
         entry_page=None if url is None else page_path(url),
-        origin=_origin(event),
-        customer=None if event.customer_id is None else Customer(t, event.event_id, event.customer_id),
+        origin=_origin(
+            event.referrer if event.__class__ is PageView else None,
+            event.channel, event.campaign, event.device, event.country, event.plan,
+        ),
+        customer=None if customer is None else Customer(t, event.event_id, customer),
     )  # fmt: skip
 
 
-def _origin(event: Event) -> Origin:
-    referrer = event.referrer if isinstance(event, PageView) else None
-    said = (referrer, event.channel, event.campaign, event.device, event.country, event.plan)
-    return NOWHERE if said == _NOTHING else Origin(*said)
-
-
-_NOTHING = (None,) * 6
+# Most visits come from few places: one object for each of these, not one for each visit.
+_origin = lru_cache(maxsize=16_384)(Origin)
 
 
 def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PageView, t: int) -> None:
     session = _presence(state, site, visitor, topic, event, t)
-    bucket, last = t // TEN_SECONDS_MS, session.last_ms // TEN_SECONDS_MS
-    row = site.everyone.row(bucket)
+    bucket, last, rows = t // TEN_SECONDS_MS, session.last_ms // TEN_SECONDS_MS, site.everyone.rows
+    row = rows[bucket]
     row[engagement.PAGE_VIEWS] += 1
-    (row if last == bucket else site.everyone.row(last))[engagement.OPEN_PAGES] += 1
+    (row if last == bucket else rows[last])[engagement.OPEN_PAGES] += 1
     session.page_views += 1
-    if session.page_views == 1 or (session.exit_ms, session.exit_id) < (t, event.event_id):
-        first = session.first_ms == t and session.first_id == event.event_id
-        session.exit_ms, session.exit_id = t, event.event_id
-        session.exit_page = session.entry_page if first else page_path(event.url)
+    if session.events == 1:
+        session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, session.entry_page
+    elif session.exit_ms < t or (session.exit_ms == t and session.exit_id < event.event_id):
+        session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, page_path(event.url)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_page(event.url), t)
 
@@ -196,7 +196,7 @@ def _submit(
 ) -> None:
     session = _presence(state, site, visitor, topic, event, t)
     session.form_submissions += 1
-    site.everyone.row(t // TEN_SECONDS_MS)[engagement.FORM_SUBMISSIONS] += 1
+    site.everyone.rows[t // TEN_SECONDS_MS][engagement.FORM_SUBMISSIONS] += 1
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_form(event.form_id), t)
 
@@ -220,10 +220,10 @@ def _stay(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
 def _count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
     """Gross counts: the site, the element and its position."""
     bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
-    site.everyone.row(bucket)[metric] += 1
-    site.segment("element", event.element_id, cap).row(bucket)[metric] += 1
+    site.everyone.rows[bucket][metric] += 1
+    site.segment("element", event.element_id, cap).rows[bucket][metric] += 1
     if event.position is not None:
-        site.segment("position", str(event.position), cap).row(bucket)[metric] += 1
+        site.segment("position", str(event.position), cap).rows[bucket][metric] += 1
 
 
 def _pair(
@@ -284,7 +284,7 @@ def _count_pair(state: PartitionState, site: Site, element: str, pair: Pair, sig
 
 
 def _add(tally: SegmentTally, bucket: int, counts: Counts, sign: int) -> None:
-    row = tally.row(bucket)
+    row = tally.rows[bucket]
     for metric, n in counts.items():
         row[metric] += sign * n
 
@@ -296,15 +296,15 @@ def _reach(
     bucket = t // TEN_SECONDS_MS
     for goal in goals:
         tally = site.segment("goal", goal, state.policy.dimension_values)
-        tally.row(bucket)[conversion.CONVERSIONS] += 1
+        tally.rows[bucket][conversion.CONVERSIONS] += 1
         converted = visitor.converted
         if converted is None:
             converted = visitor.converted = {}
         before = converted.get(goal)
         if before is None or bucket > before:
             if before is not None:
-                tally.row(before)[conversion.CONVERTED_VISITORS] -= 1
-            tally.row(bucket)[conversion.CONVERTED_VISITORS] += 1
+                tally.rows[before][conversion.CONVERTED_VISITORS] -= 1
+            tally.rows[bucket][conversion.CONVERTED_VISITORS] += 1
             converted[goal] = bucket
         if goal not in session.goals:
             session.goals = tuple(sorted([*session.goals, goal]))

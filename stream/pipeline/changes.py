@@ -10,7 +10,7 @@ import msgspec
 from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
-from stream.core.sessions import UNSEEN, Phase, Visitor
+from stream.core.sessions import ENDED, OPEN, UNSEEN, Visitor
 from stream.core.surveys import History
 from stream.core.windows import ALL_TIME, ROLLING, Counts, SegmentTally
 from stream.pipeline.batch import Output
@@ -202,8 +202,8 @@ def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
     live_ms = shown_ms(state)
     for session in visitor.sessions:
         # Ending is not written for its own sake: the live clock that was says who had ended.
-        session.phase = Phase.ENDED if live_ms - session.last_ms > policy.gap_ms else Phase.OPEN
-        if session.phase == Phase.OPEN:
+        session.phase = ENDED if live_ms - session.last_ms > policy.gap_ms else OPEN
+        if session.phase == OPEN:
             state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
         elif session.publication.revision == 0 or session.change is not None:
             state.unpublished[id(session)] = (visitor, session)

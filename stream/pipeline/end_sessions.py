@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from stream.core import engagement
 from stream.core.event_time import NEVER_MS
-from stream.core.sessions import Phase, Publication, Session, Visitor, is_final, next_publication, session_id
+from stream.core.sessions import (
+    ENDED,
+    GONE,
+    OPEN,
+    Publication,
+    Session,
+    Visitor,
+    is_final,
+    next_publication,
+    session_id,
+)
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.apply_event import count_session
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
-from stream.pipeline.session_record import session_output, session_record, tombstone
+from stream.pipeline.session_record import session_output, tombstone
 
 
 def sweep(state: PartitionState, wall_ms: int | None) -> None:
@@ -26,17 +36,17 @@ def shown_ms(state: PartitionState) -> int:
 
 
 def _end(state: PartitionState, wall_ms: int | None) -> None:
-    live_ms, policy = shown_ms(state), state.policy
+    live_ms, gap_ms, finality_ms = shown_ms(state), state.policy.gap_ms, state.policy.finality_ms
     for visitor, session in state.ending.due(live_ms):
-        if session.phase != Phase.OPEN:
+        if session.phase != OPEN:
             continue
-        if live_ms - session.last_ms <= policy.gap_ms:  # there was an event since it was filed
-            state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
+        if live_ms - session.last_ms <= gap_ms:  # there was an event since it was filed
+            state.ending.file(session.last_ms + gap_ms + 1, (visitor, session))
             continue
         _close(state, visitor, session)
-        state.closing.file(session.last_ms + policy.finality_ms + 1, visitor)
+        state.closing.file(session.last_ms + finality_ms + 1, visitor)
         # Reading history, the final record follows soon: the ended one would only be overwritten.
-        if wall_ms is None or wall_ms - session.last_ms >= policy.finality_ms:
+        if wall_ms is None or wall_ms - session.last_ms >= finality_ms:
             state.unpublished[id(session)] = (visitor, session)
         else:
             publish(state, visitor, session, "ended")
@@ -44,11 +54,11 @@ def _end(state: PartitionState, wall_ms: int | None) -> None:
 
 def _close(state: PartitionState, visitor: Visitor, session: Session) -> None:
     """Count the session as ended instead of open."""
-    site = state.site(visitor.site_id)
-    row = site.everyone.row(session.last_ms // TEN_SECONDS_MS)
+    site = state.sites[visitor.site_id]
+    row = site.everyone.rows[session.last_ms // TEN_SECONDS_MS]
     row[engagement.OPEN] -= 1
     row[engagement.OPEN_PAGES] -= session.page_views
-    session.phase = Phase.ENDED
+    session.phase = ENDED
     count_session(state, site, session, 1)
 
 
@@ -57,26 +67,25 @@ def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:
     if wall_ms is None or not state.unpublished or state.progress.any_behind():
         return
     for visitor, session in state.unpublished.values():
-        if session.phase == Phase.ENDED:
+        if session.phase == ENDED:
             publish(state, visitor, session, "ended")
     state.unpublished = {}
 
 
 def publish(state: PartitionState, visitor: Visitor, session: Session, name: str) -> None:
     """Send the session as its next revision."""
-    _drop_stale_ids(state, visitor, session)
+    if session.publication.ids:
+        _drop_stale_ids(state, visitor, session)
     session.publication = next_publication(visitor, session)
-    output = session_output(session_record(state, visitor, session, name))
+    state.outputs.append(session_output(state, visitor, session, name))
     session.change = None
-    output.time_ms = session.last_ms
-    state.outputs.append(output)
-    state.touch(visitor)
+    state.touched[id(visitor)] = visitor
 
 
 def _rename(state: PartitionState) -> None:
     """Published sessions that were merged or got an earlier first event: take their old ids back."""
     for visitor, session in state.renamed:
-        if session.phase != Phase.GONE:
+        if session.phase != GONE:
             _drop_stale_ids(state, visitor, session)
     state.renamed = []
 
@@ -99,11 +108,10 @@ def _finalise(state: PartitionState) -> None:
     if progress_ms <= NEVER_MS:
         return
     for visitor in state.closing.due(progress_ms):
-        visitors = state.site(visitor.site_id).visitors
+        visitors = state.sites[visitor.site_id].visitors
         if visitors.get(visitor.visitor_id) is not visitor:
             continue  # parted already
-        if _publish_final(state, visitor, progress_ms):
-            visitor.sessions = tuple(s for s in visitor.sessions if s.phase != Phase.GONE)
+        _publish_final(state, visitor, progress_ms)
         if visitor.marks is not None or visitor.exposures is not None:
             _forget(state, visitor, progress_ms)
         if visitor.sessions or visitor.marks or visitor.exposures:
@@ -115,18 +123,20 @@ def _finalise(state: PartitionState) -> None:
             state.parted[id(visitor)] = visitor
 
 
-def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) -> bool:
-    """Publish the visitor's final sessions; returns whether there were any."""
-    found = False
+def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
+    """Publish the visitor's final sessions, and let go of them."""
+    kept: list[Session] = []
     for session in visitor.sessions:
-        if is_final(session, progress_ms, state.policy):
-            if session.phase == Phase.OPEN:
-                _close(state, visitor, session)
-            publish(state, visitor, session, "final")
-            session.phase = Phase.GONE
-            state.unpublished.pop(id(session), None)
-            found = True
-    return found
+        if not is_final(session, progress_ms, state.policy):
+            kept.append(session)
+            continue
+        if session.phase == OPEN:
+            _close(state, visitor, session)
+        publish(state, visitor, session, "final")
+        session.phase = GONE
+        state.unpublished.pop(id(session), None)
+    if len(kept) < len(visitor.sessions):
+        visitor.sessions = tuple(kept)
 
 
 def _forget(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:

@@ -67,12 +67,12 @@ def _judge(state: PartitionState, topic: int, batch: Batch, record: Record, even
     if isinstance(event, BadRecord):
         _refuse(state, batch, record, event.code, event.message)
         return NEVER_MS
-    t, arrived_ms, progress, policy = event_time_ms(event), record.timestamp, state.progress, state.policy
+    t, arrived_ms, policy = event_time_ms(event), record.timestamp, state.policy
     if t > arrived_ms + policy.future_ms:
         _refuse(state, batch, record, ErrorCode.FUTURE_TIMESTAMP, _future_message(t, record, policy))
         return NEVER_MS
     state.refused_in_a_row = 0
-    late_progress, late_own = state.tolerances[topic]
+    progress, (late_progress, late_own) = state.progress, state.tolerances[topic]
     own_limit_ms = progress.topics[topic].clock_ms - late_own
     if event.consent == "denied":
         state.accounting.no_consent += 1
@@ -92,17 +92,16 @@ def fingerprint(record: Record) -> Fingerprint:
 def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
     """A valid event that is not late: a repeat, or the first of its kind."""
     key, content = event_key(topic, event), content_key(event)
-    if isinstance(event, SurveyAnswer):
+    if topic == state.progress.survey and isinstance(event, SurveyAnswer):
         # An answer may be far older than the ids in memory: its ids are read through, and kept.
         seen = state.answer_ids.get(key)
         if seen is None:
             apply_survey_answer(state, event, t)
             state.answer_ids[key] = state.new_answer_ids[key] = content
     else:
-        seen = state.dedupe.content_of(t, key)
+        seen = state.dedupe.remember(t, key, content)
         if seen is None:
             apply_member(state, topic, event, t)
-            state.dedupe.remember(t, key, content)
     if seen is None:
         state.accounting.counted += 1
     elif seen == content:

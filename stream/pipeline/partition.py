@@ -104,6 +104,11 @@ class Partition:
         """The last applied record of each topic, as far as there is one."""
         return self.state.fingerprints
 
+    @property
+    def newest_output(self) -> int:
+        """The last outbox entry that was ever committed; 0 before the first."""
+        return self._outbox_next - 1
+
     def begin(self, topic: str, offset: int) -> None:
         """Nothing of the topic was applied yet, and its log begins at `offset`."""
         if self.positions[topic] < 0:
@@ -164,14 +169,12 @@ class Partition:
             batch = _trim(batch, position)
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
-        admitted = await self._read_through(events)
+        admitted = await self._read_through(batch.topic, events)
         accounting = self.state.accounting
         counted, refused = accounting.counted, accounting.refused
         self.state.refused_in_a_row = self._refusals.in_a_row(batch.topic)
         fold(self.state, batch, events)
-        self._refusals.note(
-            batch.topic, events, accounting.refused - refused, self.state.refused_in_a_row
-        )
+        self._refusals.note(batch.topic, events, accounting.refused - refused, self.state.refused_in_a_row)
         # Whoever counted has a session or an exposure; of an answer that may be untrue.
         if batch.topic == SURVEY_ANSWERS or accounting.counted - counted < len(events):
             _drop_unused(self.state, admitted)
@@ -203,10 +206,9 @@ class Partition:
         self.state.progress.shine(wall_ms, shared_live_ms)
         sweep(self.state, wall_ms)
 
-    async def _read_through(self, events: Sequence[Event | BadRecord]) -> list[tuple[str, str]]:
+    async def _read_through(self, topic: str, events: Sequence[Event | BadRecord]) -> list[tuple[str, str]]:
         """Load what is not in memory; returns the visitors admitted for it."""
         strangers: dict[str, tuple[str, str]] = {}
-        answers: list[SurveyAnswer] = []
         sites = self.state.sites
         for event in events:
             if isinstance(event, BadRecord) or event.consent == "denied":
@@ -215,18 +217,20 @@ class Partition:
             if site is None or event.visitor_id not in site.visitors:
                 field = visitor_field(event.site_id, event.visitor_id)
                 strangers[field] = (event.site_id, event.visitor_id)
-            if isinstance(event, SurveyAnswer):
-                answers.append(event)
         if strangers:
             values = await self._tables.read(self.number, Table.SEEN, list(strangers))
             for (site_id, visitor_id), value in zip(strangers.values(), values, strict=True):
                 changes.admit_seen(self.state, site_id, visitor_id, value)
-        if answers:
-            await self._read_answers(answers)
+        if topic == SURVEY_ANSWERS:
+            await self._read_answers([
+                event for event in events if isinstance(event, SurveyAnswer) and event.consent != "denied"
+            ])  # fmt: skip
         return list(strangers.values())
 
     async def _read_answers(self, answers: Sequence[SurveyAnswer]) -> None:
         """The respondents' histories, and whether these answers were counted before."""
+        if not answers:
+            return
         topic = self.state.progress.survey
         keys = dict.fromkeys(event_key(topic, answer) for answer in answers)
         fields = dict.fromkeys(answers_field(answer) for answer in answers)

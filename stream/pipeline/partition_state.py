@@ -12,7 +12,7 @@ from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
 from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.policy import MINUTE_MS, Policy
-from stream.core.sessions import Phase, Session, Visitor
+from stream.core.sessions import ENDED, Session, Visitor
 from stream.core.settled import Settled
 from stream.core.surveys import History
 from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
@@ -185,7 +185,7 @@ def closing_deadlines(visitor: Visitor, progress_ms: int, policy: Policy) -> Ite
     Marks already past theirs lie in a session that is not final, and go with it.
     """
     for session in visitor.sessions:
-        if session.phase == Phase.ENDED:
+        if session.phase == ENDED:
             yield session.last_ms + policy.finality_ms + 1
     for exposure in visitor.exposures or ():
         yield exposure_deadline_ms(exposure, policy)

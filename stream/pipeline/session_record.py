@@ -68,19 +68,18 @@ def session_record(state: PartitionState, visitor: Visitor, session: Session, na
 
     `revision` is at least 1, as if it were published now.
     """
-    progress_ms = state.progress.progress_ms
-    origin = session.origin
+    origin, customer, publication = session.origin, session.customer, session.publication
     active = session.clicks > 0 or session.form_submissions > 0 or has_mark(visitor, session)
     # In the order of the fields: thirty-three keywords would cost more than all the rest.
     return SessionRecord(
         visitor.site_id,
         visitor.visitor_id,
-        None if session.customer is None else session.customer.customer_id,
+        None if customer is None else customer.customer_id,
         _id_of(visitor, session),  # session_id
         name,  # state
         None if name == "open" else "inactivity",  # ended_because
-        max(1, session.publication.revision),  # revision
-        session.publication.superseded,  # supersedes
+        publication.revision or 1,  # revision
+        publication.superseded,  # supersedes
         session.change,
         rfc3339(session.first_ms),  # started_at
         rfc3339(session.last_ms),  # last_event_at
@@ -105,8 +104,13 @@ def session_record(state: PartitionState, visitor: Visitor, session: Session, na
         origin.plan,
         is_overlong(session, state.policy),  # overlong
         "latido",  # profile
-        Source(state.number, rfc3339(progress_ms) if progress_ms > NEVER_MS else None),  # source
+        _source(state.number, state.progress.progress_ms),  # source
     )
+
+
+@lru_cache(maxsize=256)  # progress stands still while a sweep publishes
+def _source(partition: int, progress_ms: int) -> Source:
+    return Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None)
 
 
 @lru_cache(maxsize=4096)
@@ -126,12 +130,13 @@ def _id_of(visitor: Visitor, session: Session) -> str:
     return ids[0] if len(ids) == 1 else session_id(visitor.site_id, visitor.visitor_id, session)
 
 
-def session_output(record: SessionRecord) -> Output:
-    """The record for the sessions topic, to the partition it was computed in."""
-    key = session_key(record.site_id, record.visitor_id, record.session_id).encode()
+def session_output(state: PartitionState, visitor: Visitor, session: Session, name: str) -> Output:
+    """The session for the sessions topic, to the partition it was computed in; `name` as above."""
+    record = session_record(state, visitor, session, name)
     return Output(
-        topic=SESSIONS, partition=record.source.partition, key=key, value=_encode(record),
-        id=session_identity(record.session_id, record.revision), schema=SESSION_SCHEMA, time_ms=0,
+        SESSIONS, state.number, session_key(record.site_id, record.visitor_id, record.session_id).encode(),
+        _encode(record), session_identity(record.session_id, record.revision), SESSION_SCHEMA,
+        session.last_ms,
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, Owner, Stored, Table
+from stream.tables import resp
 from stream.tables.durability import Durability, DurableGate
-from stream.tables.layout import COMMIT, OWNER, Layout, encode_field
-from stream.tables.redis_client import Script, address, ask, borrowed, translated
+from stream.tables.layout import COMMIT, OWNER, Layout
+from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, translated
 from stream.tables.redis_lane import Lane
 from stream.tables.redis_load import load
 
@@ -47,9 +48,9 @@ class RedisTables:
             return []
         key = self._layout.partition(partition).tables[table]
         with translated(self._where):
-            values: list[bytes | None] = await ask(
-                self._redis, ("HMGET", key, *(encode_field(field) for field in fields))
-            )
+            async with borrowed(self._redis) as connection:
+                [reply] = await converse(connection, [resp.hmget(key, fields)])
+        values: list[bytes | None] = checked(reply)
         return values
 
     async def commit(self, commit: Commit) -> CommitAnswer:

@@ -39,7 +39,16 @@ def hset(key: str, values: Mapping[str, bytes]) -> bytes:
     return b"*%d\r\n$4\r\nHSET\r\n%b%b" % (2 + 2 * len(pairs), _bulk(key.encode()), b"".join(pairs))
 
 
+def hmget(key: str, fields: Iterable[str]) -> bytes:
+    """`HMGET key field ...` for at least one field."""
+    return _on_fields(b"$5\r\nHMGET\r\n", key, fields)
+
+
 def hdel(key: str, fields: Iterable[str]) -> bytes:
     """`HDEL key field ...` for at least one field."""
-    bulks = [_bulk(encode_field(field)) for field in fields]
-    return b"*%d\r\n$4\r\nHDEL\r\n%b%b" % (2 + len(bulks), _bulk(key.encode()), b"".join(bulks))
+    return _on_fields(b"$4\r\nHDEL\r\n", key, fields)
+
+
+def _on_fields(name: bytes, key: str, fields: Iterable[str]) -> bytes:
+    bulks = [b"$%d\r\n%b\r\n" % (len(field), field) for field in map(encode_field, fields)]
+    return b"*%d\r\n%b%b%b" % (2 + len(bulks), name, _bulk(key.encode()), b"".join(bulks))

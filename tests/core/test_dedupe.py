@@ -13,11 +13,11 @@ IDS = st.integers(0, 2**64 - 1)
 
 def test_the_content_counted_first_is_what_is_told() -> None:
     dedupe = Dedupe()
-    assert dedupe.content_of(5, 1) is None
-    dedupe.remember(5, 1, 77)
-    assert dedupe.content_of(6, 1) == 77
-    assert dedupe.content_of(5, 2) is None
-    assert len(dedupe) == 1
+    assert dedupe.remember(5, 1, 77) is None
+    assert dedupe.remember(6, 1, 88) == 77
+    assert dedupe.remember(5, 1, 99) == 77
+    assert dedupe.remember(5, 2, 66) is None
+    assert len(dedupe) == 2
 
 
 @pytest.mark.parametrize(("horizon_ms", "kept"), [(CHUNK_MS - 1, True), (CHUNK_MS, False)])
@@ -26,7 +26,7 @@ def test_a_chunk_is_forgotten_when_all_of_it_is_before_the_horizon(horizon_ms: i
     dedupe.remember(0, 1, 2)
     [field] = dedupe.take_new("c1")
     assert dedupe.forget_before(horizon_ms) == ([] if kept else [field])
-    assert (dedupe.content_of(0, 1) is None) is not kept
+    assert dedupe.remember(0, 1, 3) == (2 if kept else None)
 
 
 def test_a_chunk_of_several_commits_is_dropped_with_all_its_fields() -> None:
@@ -52,7 +52,7 @@ def test_what_was_stored_is_known_after_a_restart(events: list[tuple[int, int, i
     again = Dedupe()
     for field, value in stored.items():
         again.restore(field, value)
-    for t, key, _ in events:
-        assert again.content_of(t, key) == dedupe.content_of(t, key)
     assert len(again) == len(dedupe)
+    for t, key, content in events:
+        assert again.remember(t, key, content + 1) == dedupe.remember(t, key, content + 1) is not None
     assert sorted(again.forget_before(10 * CHUNK_MS)) == sorted(stored)

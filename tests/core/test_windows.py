@@ -49,7 +49,7 @@ def test_a_window_begins_with_its_first_whole_bucket(name: str, end_s: int, firs
 
 def test_what_leaves_a_window_enters_the_one_before_and_then_is_gone() -> None:
     tally = SegmentTally()
-    tally.row(NOON_MS // TEN_SECONDS_MS)["clicks"] += 3
+    tally.rows[NOON_MS // TEN_SECONDS_MS]["clicks"] += 3
     seen = []
     for seconds in (0, 60, 61, 120, 121, 180):
         step(tally, NOON_MS + seconds * 1000)
@@ -62,7 +62,7 @@ def test_what_leaves_a_window_enters_the_one_before_and_then_is_gone() -> None:
 def test_an_event_ahead_of_the_end_counts_at_once() -> None:
     tally = SegmentTally()
     step(tally, NOON_MS)
-    tally.row((NOON_MS + 240_000) // TEN_SECONDS_MS)["clicks"] += 1
+    tally.rows[(NOON_MS + 240_000) // TEN_SECONDS_MS]["clicks"] += 1
     step(tally, NOON_MS)
     assert tally.window("1m")[0] == {"clicks": 1}
 
@@ -70,7 +70,7 @@ def test_an_event_ahead_of_the_end_counts_at_once() -> None:
 def test_a_bucket_older_than_every_window_counts_in_the_total_only() -> None:
     tally = SegmentTally()
     step(tally, NOON_MS)
-    tally.row((NOON_MS - 5 * 86_400_000) // TEN_SECONDS_MS)["clicks"] += 1
+    tally.rows[(NOON_MS - 5 * 86_400_000) // TEN_SECONDS_MS]["clicks"] += 1
     step(tally, NOON_MS)
     assert [tally.window(w.name) for w in ROLLING] == [({}, {})] * len(ROLLING)
     assert (tally.tens, tally.minutes, tally.total) == ({}, {}, {"clicks": 1})
@@ -100,10 +100,10 @@ def test_sliding_sums_equal_adding_up_again(
         end_ms += later_ms
         for offset, metric, n in changes:
             added.append((end_ms // TEN_SECONDS_MS + offset, metric, n))
-            tally.row(added[-1][0])[metric] += n
+            tally.rows[added[-1][0]][metric] += n
         if added and retract:
             bucket, metric, n = added.pop()
-            tally.row(bucket)[metric] -= n
+            tally.rows[bucket][metric] -= n
         step(tally, end_ms)
         check_tally(tally, end_ms)
         if restart:
