@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import structlog
 
@@ -31,6 +32,9 @@ def worker_settings(settings: Settings, *, accept_loss: bool = False) -> WorkerS
 
 def run_worker(settings: Settings, *, accept_loss: bool = False) -> int:
     """Run a worker until SIGTERM, SIGINT or a refusal. Returns the exit code."""
+    # A batch makes thousands of objects that live on and hardly a cycle: looking for these every 700 objects
+    # cost 4 to 10 % of the worker's time.
+    gc.set_threshold(100_000, 20, 20)
     return asyncio.run(open_worker(settings, accept_loss=accept_loss))
 
 
