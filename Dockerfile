@@ -1,7 +1,7 @@
 # One image for every process of latido; the command says which: worker, collector, topics, ...
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt LICENSE ./
+COPY pyproject.toml constraints.txt LICENSE README.md ./
 COPY schemas schemas
 COPY stream stream
 RUN python -m venv /opt/latido \
