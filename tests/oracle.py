@@ -340,10 +340,18 @@ def respondent(event: SurveyAnswer) -> tuple[str, ...]:
     return ("v", event.visitor_id) if event.customer_id is None else ("c", event.customer_id)
 
 
+def _answer_order(one: Counted) -> tuple[int, str, int, int, int]:
+    """By time and id; what two visitors said for one respondent under the same of both, by content."""
+    event = one.event
+    if not isinstance(event, SurveyAnswer) or event.score is None:
+        return one.t, one.event_id, -10_000, 0, 0
+    return one.t, one.event_id, event.score, event.scale_min, event.scale_max
+
+
 def _answer_facts(counted: Iterable[Counted]) -> list[Fact]:
     found: list[Fact] = []
     latest: dict[tuple[Any, ...], Counted] = {}
-    for one in sorted(counted, key=lambda c: (c.t, c.event_id)):
+    for one in sorted(counted, key=_answer_order):
         event = one.event
         if not isinstance(event, SurveyAnswer):
             continue

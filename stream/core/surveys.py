@@ -34,7 +34,13 @@ class History(msgspec.Struct, array_like=True, gc=False):
 def insert(history: History, answer: Answer) -> None:
     """Keep `answer` in its place."""
     history.answers.append(answer)
-    history.answers.sort(key=lambda a: (a.t_ms, a.event_id))
+    history.answers.sort(key=_order)
+
+
+def _order(answer: Answer) -> tuple[int, str, int, int, int]:
+    """By time and id; two visitors may answer for one respondent with the same of both, then by content."""
+    score = answer.scale_min - 1 if answer.score is None else answer.score
+    return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max
 
 
 def latest(history: History) -> Answer | None:

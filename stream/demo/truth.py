@@ -183,7 +183,7 @@ def pair_of(element: str, events: Sequence[Accepted]) -> Pair:
 
 def answers_of(events: Iterable[Accepted]) -> list[Answer]:
     """Each respondent's latest score per survey and kind, and every skip."""
-    latest: dict[tuple[object, ...], tuple[int, str, Answer]] = {}
+    latest: dict[tuple[object, ...], tuple[tuple[int, str, int, int, int], Answer]] = {}
     skips: list[Answer] = []
     for one in events:
         event = one.event
@@ -196,13 +196,15 @@ def answers_of(events: Iterable[Accepted]) -> list[Answer]:
             continue
         respondent: object = event.respondent_id
         if respondent is None:
-            respondent = event.customer_id or event.visitor_id
+            customer = event.customer_id
+            respondent = ("visitor", event.visitor_id) if customer is None else ("customer", customer)
         elif respondent == "":
             respondent = (event.visitor_id, event.event_id)
         who = (one.partition, event.survey_id, event.survey_kind, respondent)
-        latest[who] = max(latest.get(who, (one.t, event.event_id, answer)), (one.t, event.event_id, answer),
-                          key=lambda dated: dated[:2])  # fmt: skip
-    return [answer for _, _, answer in latest.values()] + skips
+        order = (one.t, event.event_id, event.score, *scale)
+        if who not in latest or latest[who][0] < order:
+            latest[who] = (order, answer)
+    return [answer for _, answer in latest.values()] + skips
 
 
 # ---------------------------------------------------------------- the figures of a window

@@ -1,0 +1,34 @@
+"""Which of a respondent's answers is the latest."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from stream.core.surveys import Answer, History, insert, latest
+
+NOON = 1_790_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("answers", "newest"),
+    [
+        ([Answer(NOON, "a", 3), Answer(NOON + 1, "a", 9)], 9),
+        ([Answer(NOON, "a", 9), Answer(NOON, "b", 3)], 3),
+        # The same time and id from two visitors who answer for one respondent.
+        ([Answer(NOON, "a", 9), Answer(NOON, "a", 3)], 9),
+        ([Answer(NOON, "a", 0), Answer(NOON, "a", None), Answer(NOON + 1, "b", None)], 0),
+        ([Answer(NOON, "a", -4, -5, 5), Answer(NOON, "a", 1, 0, 5)], 1),
+    ],
+)
+def test_the_latest_answer_does_not_depend_on_the_order_of_arrival(
+    answers: list[Answer], newest: int
+) -> None:
+    for arrived in permutations(answers):
+        history = History("default", "s", "csat", [])
+        for answer in arrived:
+            insert(history, answer)
+        found = latest(history)
+        assert found is not None
+        assert found.score == newest
