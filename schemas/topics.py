@@ -10,6 +10,9 @@ SURVEY_ANSWERS: Final = "engagement.survey-answers.v1"
 SESSIONS: Final = "engagement.sessions.v1"
 KPI_SNAPSHOTS: Final = "engagement.kpi-snapshots.v1"
 
+OUTPUT_MARKS: Final = "engagement.output-marks.v1"
+"""latido's own: how far each namespace's outputs have left. No reader needs it."""
+
 INPUT_TOPICS: Final = (PAGE_VIEWS, CLICKS, FORM_SUBMISSIONS, SURVEY_ANSWERS)
 OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS)
 
@@ -104,6 +107,16 @@ def output_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
     )
 
 
+def mark_spec(partitions: int = DEFAULT_PARTITIONS) -> TopicSpec:
+    """Return the topic of output marks: a few bytes per namespace and partition, written with the outputs."""
+    return TopicSpec(OUTPUT_MARKS, partitions, "compact", None, segment_ms=COMPACTED_SEGMENT_MS)
+
+
 def topic_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
-    """Return every topic latido needs: inputs, dead letters, outputs."""
-    return input_specs(partitions) + dead_letter_specs(partitions) + output_specs(partitions)
+    """Return every topic latido needs: inputs, dead letters, outputs, marks."""
+    return (
+        input_specs(partitions)
+        + dead_letter_specs(partitions)
+        + output_specs(partitions)
+        + (mark_spec(partitions),)
+    )

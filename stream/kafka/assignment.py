@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ from stream.kafka.errors import WorkerRefused
 from stream.kafka.identity import reading_positions
 from stream.kafka.lane import Lane
 from stream.kafka.log_probe import LogProbe, ProbeFailed
+from stream.kafka.marks import Marks, compare, make_mark
 from stream.kafka.outbox import Outbox
 from stream.kafka.producer import Capabilities, OutputHeaders, OutputProducer
 from stream.kafka.transport import BatchThread, Fetched, OutOfRange, Reply
@@ -66,6 +68,7 @@ class Assignment:
         self._wall_ms = wall_ms
         self.broken = on_broken
         self._probe = LogProbe(settings.client_options, settings.metadata_age_ms)
+        self._marks = Marks(settings.client_options)
         self._headers = OutputHeaders(settings.namespace)
         self._nonce = uuid.uuid4().hex[:12]
         self._count = 0
@@ -116,6 +119,7 @@ class Assignment:
     async def close(self) -> None:
         await self.end()
         await self._probe.stop()
+        await self._marks.stop()
 
     async def process(self, fetched: Fetched) -> None:
         lane = self.lanes.get(fetched.batch.partition)
@@ -227,6 +231,7 @@ class Assignment:
         try:
             await producer.start()
             partition = await self._load(claim)
+            await compare(self._marks, self._settings.namespace, partition)
             offsets = await self._offsets(lane, partition)
         except BaseException:
             await producer.stop()
@@ -258,7 +263,10 @@ class Assignment:
             if lane.partition is partition:
                 self.lane_lost(lane, reason)
 
-        outbox = Outbox(partition, self._tables, producer, self._settings.outbox_records, lost, self.broken)
+        outbox = Outbox(
+            partition, self._tables, producer, self._settings.outbox_records,
+            partial(make_mark, self._settings.namespace, lane.number), lost, self.broken,
+        )  # fmt: skip
         ticket = next(self._tickets)
         lane.tickets = dict.fromkeys(offsets, ticket)
         self._processed_at_ms = self._wall_ms()

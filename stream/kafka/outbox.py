@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from stream.kafka import producer as producers
 from stream.kafka.producer import OutputProducer
+from stream.pipeline.batch import Output
 from stream.pipeline.partition import Partition
 from stream.pipeline.ports import PartitionTables, StateTorn, StoreUnreachable
 
@@ -27,12 +28,15 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class Outbox:
-    """Drains `partition.outbox`. `on_lost` is called when the partition must be claimed again."""
+    """Drains `partition.outbox`. `mark` makes the record that goes out with an entry (marks.py);
+    `on_lost` is called when the partition must be claimed again."""
 
     def __init__(
         self, partition: Partition, tables: PartitionTables, producer: OutputProducer, limit_records: int,
-        on_lost: Callable[[str], None], on_broken: Callable[[BaseException], None],
+        mark: Callable[[int], Output], on_lost: Callable[[str], None],
+        on_broken: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
+        self._mark = mark
         self._partition = partition
         self._tables = tables
         self._producer = producer
@@ -91,7 +95,8 @@ class Outbox:
             while entries := list(islice(self._partition.outbox, _ENTRIES_AT_ONCE)):
                 try:
                     await self._tables.wait_durable()
-                    await self._producer.produce(chain.from_iterable(outputs for _, outputs in entries))
+                    outputs = chain.from_iterable(outputs for _, outputs in entries)
+                    await self._producer.produce(chain(outputs, (self._mark(entries[-1][0]),)))
                 except (TimeoutError, StoreUnreachable, KafkaError, OSError) as error:
                     log.warning(
                         "outputs wait", partition=self._partition.number, reason=str(error) or repr(error)

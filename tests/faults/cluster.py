@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -109,6 +109,10 @@ class Cluster:
         self.workers: list[Worker] = []
         self._variables = variables
 
+    def use_namespace(self, namespace: str) -> None:
+        """For workers and commands from now on."""
+        self.namespace, self.layout = namespace, Layout(namespace)
+
     def variables(self, **more: str) -> dict[str, str]:
         """What a process of this cluster is told."""
         named = {
@@ -192,6 +196,19 @@ class Cluster:
             return read == count
 
         await wait_until(all_read, limit_s, lambda: f"{count} records read, {read} are\n{self.logs()}")
+
+    async def wait_for_outputs(
+        self, beyond: Sequence[int] = (0,) * PARTITIONS, limit_s: float = 30.0
+    ) -> None:
+        """Wait until outputs of every partition, beyond these entries, have left."""
+
+        async def left() -> bool:
+            heads = await self.heads()
+            return all(
+                head and head.produced_through > entry for head, entry in zip(heads, beyond, strict=True)
+            )
+
+        await wait_until(left, limit_s, lambda: f"outputs of each partition\n{self.logs()}")
 
     async def wait_for_drained(self, limit_s: float = 20.0) -> None:
         """Wait until every output committed so far has left."""

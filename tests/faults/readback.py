@@ -21,7 +21,7 @@ from schemas.dead_letters import (
     HEADER_PARTITION,
     HEADER_TOPIC,
 )
-from schemas.headers import ID
+from schemas.headers import CE_SOURCE, ID
 from schemas.sessions import Session as SessionModel
 from schemas.topics import INPUT_TOPICS, SESSIONS, dead_letter_topic
 from stream.core.policy import Policy
@@ -155,22 +155,23 @@ class PublishedSessions:
         return found
 
 
-async def read_sessions(cluster: Cluster, store_forgot: bool = False) -> PublishedSessions:
-    """What a reader of the topic holds in the end, with what still waits in the outboxes.
+async def read_sessions(cluster: Cluster) -> PublishedSessions:
+    """What a reader of the namespace holds in the end, with what still waits in the outboxes.
 
     AssertionError when two records of one id differ, or an older revision comes after a newer one.
     """
     written: dict[int, list[tuple[str, bytes, bytes | None]]] = defaultdict(list)
+    origin = f"/latido/{cluster.namespace}".encode()
     async for record in read_all(cluster.broker, SESSIONS):
-        written[record.partition].append((dict(record.headers)[ID].decode(), record.key, record.value))
+        headers = dict(record.headers)
+        if headers[CE_SOURCE] == origin:
+            written[record.partition].append((headers[ID].decode(), record.key, record.value))
     for number, outputs in (await _waiting(cluster)).items():
         written[number] += [(one.id, one.key or b"", one.value) for one in outputs if one.topic == SESSIONS]
-    return _compact(written, store_forgot)
+    return _compact(written)
 
 
-def _compact(
-    written: Mapping[int, list[tuple[str, bytes, bytes | None]]], store_forgot: bool
-) -> PublishedSessions:
+def _compact(written: Mapping[int, list[tuple[str, bytes, bytes | None]]]) -> PublishedSessions:
     live: dict[str, dict[str, Any]] = {}
     contents: dict[str, bytes | None] = {}
     revisions: dict[str, int] = {}
@@ -179,7 +180,7 @@ def _compact(
         for record_id, name, value in records:
             key = name.decode()
             before = contents.setdefault(record_id, value)
-            assert store_forgot or before == value, f"{record_id} says two things: {before!r}, {value!r}"
+            assert before == value, f"{record_id} says two things: {before!r}, {value!r}"
             count += 1
             if value is None:
                 live.pop(key, None)
@@ -191,7 +192,7 @@ def _compact(
             revisions[key] = max(session["revision"], revisions.get(key, 0))
             live[key] = session
     stale = [key for key, session in live.items() if session["revision"] != revisions[key]]
-    assert store_forgot or not stale, f"an older revision stands last in the topic: {stale[:5]}"
+    assert not stale, f"an older revision stands last in the topic: {stale[:5]}"
     for key, session in live.items():
         assert SessionModel.model_validate(session).key == key
     return PublishedSessions(live, count, repeats)

@@ -46,7 +46,7 @@ async def with_fault(
         await send(producer, records[2 * third :], EVENTS_PER_S)
 
 
-async def finish(cluster: Cluster, *, store_forgot: bool = False) -> Verdict:
+async def finish(cluster: Cluster) -> Verdict:
     """Wait until everything is counted, stop the workers that run, and compare everything."""
     log = await read_log(cluster.broker)
     await cluster.wait_for_read(len(log))
@@ -54,6 +54,6 @@ async def finish(cluster: Cluster, *, store_forgot: bool = False) -> Verdict:
     await cluster.wait_for_drained()
     codes = [await worker.terminate() for worker in cluster.workers if worker.running]
     assert set(codes) == {0}, cluster.logs()
-    verdict = await check(cluster, RULES, log, store_forgot=store_forgot)
+    verdict = await check(cluster, RULES, log)
     print(f"\n{verdict}, {check_figures(board, verdict.truth)}")
     return verdict

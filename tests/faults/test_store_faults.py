@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cluster import Cluster, fresh_topics, open_redis, running, wait_until
+from tests.faults.cluster import Cluster, Worker, fresh_topics, open_redis, running, wait_until
 from tests.faults.rehearsal import GOAL_VARIABLES, finish, with_fault
+from tests.faults.sending import producing, send
+from tests.faults.test_poison import good_events
 from tests.servers import RealKafka, RealRedis
 
 pytestmark = pytest.mark.real
 
 OUTAGE_S = 5.0
 """As long as the store answers nobody: an outage is a length of time, not a condition to wait for."""
-LOST_BYTES = 200_000
-"""Cut from the end of the append-only file: what a crash of the machine takes."""
 
 
 @pytest.fixture
@@ -79,37 +79,94 @@ async def test_store_answers_nobody_for_seconds(module_kafka: RealKafka, safe_st
 async def test_store_comes_back_without_its_last_commits(
     module_kafka: RealKafka, safe_store: RealRedis
 ) -> None:
-    """The worker sees that its last commit is gone, loads what there is, and reads the lost range again."""
+    """Outputs of the lost commits have left: going on could contradict them."""
     with running(await _cluster(module_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
+            await cluster.wait_for_outputs()
+            size = _file(safe_store.folder).stat().st_size
+            await cluster.wait_for_outputs(
+                beyond=[head.produced_through for head in await cluster.heads() if head]
+            )
             safe_store.kill()
-            _cut(safe_store.folder)
+            os.truncate(_file(safe_store.folder), size)
             await safe_store.start_async()
-            await _commits_again(cluster)
-            await cluster.workers[0].says("claiming again")
+            await _refused(cluster.workers[0])
 
         await with_fault(cluster, seed=3, fault=fault)
+        await _rebuild(cluster)
         await finish(cluster)
 
 
-def _cut(folder: Path) -> None:
-    """Remove the tail of the append-only file; the server drops the command that is cut in two."""
+async def _refused(worker: Worker) -> None:
+    """It ends by itself, with one line that says what to do."""
+    assert await worker.exit_code(30.0) == 1, worker.log()
+    (line,) = [line for line in worker.log().splitlines() if "the store has lost commits" in line]
+    assert "Run: latido rebuild" in line
+    assert "Traceback" not in worker.log()
+
+
+async def _rebuild(cluster: Cluster) -> None:
+    """What the refusal says, and a worker as the command says."""
+    done = cluster.command("rebuild")
+    assert done.returncode == 0, done.stderr
+    assert f"latido worker --namespace {cluster.namespace}-2" in done.stdout
+    cluster.use_namespace(f"{cluster.namespace}-2")
+    cluster.worker()
+    await cluster.wait_for_owners(1)
+
+
+def _file(folder: Path) -> Path:
+    """The append-only file. The server drops a last command that is cut in two."""
     (file,) = folder.rglob("*.incr.aof")
-    size = file.stat().st_size
-    assert size > 2 * LOST_BYTES, "there is hardly anything to lose"
-    with file.open("r+b") as data:
-        data.truncate(size - LOST_BYTES)
+    return file
 
 
-async def test_store_emptied(module_kafka: RealKafka, safe_store: RealRedis) -> None:
-    """FLUSHALL: everything is counted again from the beginning of the logs."""
+async def test_store_emptied_under_a_running_worker(module_kafka: RealKafka, safe_store: RealRedis) -> None:
+    """FLUSHALL: refused, also by the next worker; rebuilt, every figure is exact again."""
     with running(await _cluster(module_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
-            async with open_redis(safe_store.url) as redis:
-                await redis.flushall()
-            await _commits_again(cluster)
+            await cluster.wait_for_outputs()
+            await _flush(safe_store)
+            await _refused(cluster.workers[0])
+            await _refused(cluster.worker())
 
         await with_fault(cluster, seed=4, fault=fault)
-        await finish(cluster, store_forgot=True)
+        await _rebuild(cluster)
+        await finish(cluster)
+
+
+async def test_store_emptied_between_runs(module_kafka: RealKafka, safe_store: RealRedis) -> None:
+    with running(await _cluster(module_kafka, safe_store)) as cluster:
+
+        async def fault() -> None:
+            await cluster.wait_for_outputs()
+            assert await cluster.workers[0].terminate() == 0
+            await _flush(safe_store)
+            await _refused(cluster.worker())
+
+        await with_fault(cluster, seed=6, fault=fault, events=6_000)
+        await _rebuild(cluster)
+        await finish(cluster)
+
+
+async def test_lost_commits_without_outputs_are_counted_again(
+    module_kafka: RealKafka, safe_store: RealRedis
+) -> None:
+    """Nobody was told anything: the worker loads what there is, and reads the lost range again."""
+    with running(await _cluster(module_kafka, safe_store)) as cluster:
+        now_ms = time.time_ns() // 1_000_000
+        async with producing(cluster.broker) as producer:
+            for number in range(50):
+                await send(producer, good_events(now_ms + number, f"v{number}"), 1000)
+            await cluster.wait_for_read(200)
+            await _flush(safe_store)
+            await cluster.workers[0].says("claiming again")
+            await send(producer, good_events(now_ms + 50, "v50"), 1000)
+        await finish(cluster)
+
+
+async def _flush(store: RealRedis) -> None:
+    async with open_redis(store.url) as redis:
+        await redis.flushall()

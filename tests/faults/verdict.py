@@ -97,13 +97,9 @@ class Verdict:
         )
 
 
-async def check(
-    cluster: Cluster, rules: Rules, log: list[LogRecord] | None = None, *, store_forgot: bool = False
-) -> Verdict:
+async def check(cluster: Cluster, rules: Rules, log: list[LogRecord] | None = None) -> Verdict:
     """Compare everything. The workers are stopped, or nothing happens any more.
 
-    store_forgot: the store lost commits whose outputs had left. Then outputs are told again, with revisions
-    counted anew, and only the newest record of each key must be right.
     AssertionError: what differs, with examples.
     """
     log = await read_log(cluster.broker) if log is None else log
@@ -111,7 +107,7 @@ async def check(
     truth = judge(log, rules, letters.late_by_other_topic)
     await _check_accounting(cluster, truth)
     _check_letters(truth, letters, log)
-    states, records, repeats = await _check_sessions(cluster, truth, store_forgot)
+    states, records, repeats = await _check_sessions(cluster, truth)
     return Verdict(truth, letters, states, records, repeats)
 
 
@@ -138,11 +134,9 @@ def _check_letters(truth: Truth, letters: Letters, log: list[LogRecord]) -> None
     assert not changed, f"dead letters that are not the original: {changed[:SHOWN]}"
 
 
-async def _check_sessions(
-    cluster: Cluster, truth: Truth, store_forgot: bool
-) -> tuple[Counter[str], int, int]:
+async def _check_sessions(cluster: Cluster, truth: Truth) -> tuple[Counter[str], int, int]:
     expected = sessions(truth)
-    topic = await read_sessions(cluster, store_forgot)
+    topic = await read_sessions(cluster)
     published, hot = topic.by_start(), await hot_sessions(cluster)
     moments = await _moments(cluster, truth)
     states: Counter[str] = Counter()
