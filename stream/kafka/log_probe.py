@@ -57,6 +57,15 @@ class LogProbe:
             consumer = await self._open()
             return dict(await self._ask(consumer.end_offsets(list(tps))))
 
+    async def partition_counts(self, topics: Collection[str]) -> dict[str, int]:
+        """Of those that exist, as the broker says now."""
+        async with self._lock:
+            consumer = await self._open()
+            # All topics are asked for: a question about one creates it on some brokers.
+            cluster = await self._ask(consumer._client.fetch_all_metadata())
+            found = {topic: cluster.partitions_for_topic(topic) for topic in topics}
+            return {topic: len(numbers) for topic, numbers in found.items() if numbers}
+
     async def look(self, at: Mapping[TopicPartition, int]) -> dict[TopicPartition, Seen]:
         """What stands at one offset of each log."""
         if not at:

@@ -19,21 +19,29 @@ from typing import Any, cast
 import aiokafka
 import faust
 import msgspec
+import structlog
 from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
+    KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from stream.kafka.leftovers import keep_quiet
 from stream.kafka.log_probe import fetch_state, log_end
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Batch, Record
 
+log = structlog.get_logger("latido.kafka")
+
 # A fetch waits this long for a first byte. Also how soon a quiet topic answers after a placement.
 _FETCH_WAIT_MS = 250
+# A commit to the group is for lag tools only. (For a deleted topic aiokafka tries it for ever.)
+_COMMIT_LIMIT_S = 2.0
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -144,7 +152,25 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
+        keep_quiet(self.thread_loop)
         self._ensure_consumer()._fetcher._records = _PlainRecords()
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Never worth waiting for, nor crashing for."""
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        wanted = {
+            driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        try:
+            async with asyncio.timeout(_COMMIT_LIMIT_S):
+                await consumer.commit(wanted)
+        except (TimeoutError, KafkaError) as error:
+            log.debug("the group's offsets wait", reason=str(error) or repr(error))
+            return False
+        return True
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._withdraw_all()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from stream.kafka.errors import WorkerRefused
+from stream.kafka.leftovers import keep_quiet
 from stream.kafka.producer import probe_broker
 from stream.kafka.topics import check_for_worker
 from stream.kafka.worker_app import WorkerApp
@@ -30,6 +33,7 @@ _STOP_LIMIT_S = 8.0
 async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: SnapshotBoard) -> int:
     """Run until SIGTERM or SIGINT (returns 0) or until going on would be wrong (returns 1, reason logged)."""
     stop = asyncio.Event()
+    keep_quiet(asyncio.get_running_loop())
     # Faust announces each of its services under the names of our modules.
     logging.getLogger("stream.kafka").setLevel(logging.WARNING)
     with _stopping_on_signals(stop):
@@ -58,7 +62,7 @@ async def _run(app: WorkerApp, stop: asyncio.Event) -> int:
         log.error("stopping", reason=str(reason) or repr(reason), exc_info=_trace(reason))
     if not await _stop(app, starting):
         log.error("stopping took too long: what was not finished is repeated by the next owner")
-        return 1
+        _end_now()
     log.info("stopped")
     return 0 if reason is None else 1
 
@@ -76,16 +80,28 @@ def _trace(reason: BaseException) -> BaseException | None:
 
 
 async def _stop(app: WorkerApp, starting: asyncio.Task[None]) -> bool:
-    try:
-        async with asyncio.timeout(_STOP_LIMIT_S):
-            await app.stop()
-            await app.owned.close()
-            await app.probe.stop()
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-    except TimeoutError:
+    async def stop() -> None:
+        await app.stop()
+        await app.owned.close()
+        await app.probe.stop()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+    # Not by a cancellation: Faust's services swallow it.
+    stopping = asyncio.create_task(stop())
+    await asyncio.wait({stopping}, timeout=_STOP_LIMIT_S)
+    if not stopping.done():
         return False
+    stopping.result()
     return True
+
+
+def _end_now() -> NoReturn:
+    """As kill -9 would, which the protocol allows at any moment: threads of the clients may wait for ever."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@ from faust.app.base import BootStrategy
 from faust.types import TP
 
 from stream.kafka.assignment import Assignment
-from stream.kafka.errors import WorkerRefused
 from stream.kafka.log_probe import LogProbe
 from stream.kafka.producer import Capabilities
 from stream.kafka.publisher import Publisher
+from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, Fetched, RawBatch
 from stream.kafka.watchdog import Watchdog
 from stream.kafka.worker_settings import WorkerSettings
@@ -26,7 +26,7 @@ from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreUnreachab
 log = structlog.get_logger("latido.kafka")
 
 
-_WATCH_EVERY_MS = 5_000
+_WATCH_EVERY_MS = 3_000
 
 
 def wall_ms() -> int:
@@ -58,6 +58,7 @@ class WorkerApp(faust.App):
         self.probe = LogProbe(settings.client_options, settings.metadata_age_ms)
         limit_ms = settings.session_timeout_ms + settings.watchdog_margin_ms
         self.watchdog = Watchdog(self.probe, board, settings.topics, partitions, limit_ms, wall_ms)
+        self.topic_watch = TopicWatch(self.probe, settings.topics, partitions)
         self._board = board
         super().__init__(settings.group, loop=asyncio.get_running_loop(), **_faust_settings(settings))
         self._declare()
@@ -88,19 +89,13 @@ class WorkerApp(faust.App):
         """Equal partition numbers keep one visitor in one state; anything else would split visitors."""
         missing = set(self.worker_settings.topics) - {tp.topic for tp in tps}
         if tps and missing:
-            # Deleted, or not known for a moment. The next look at the metadata assigns anew.
+            # Deleted, or not known for a moment: _watch finds out. A change of the metadata assigns anew.
             log.warning("nothing is claimed", reason=f"the broker does not know {', '.join(sorted(missing))}")
             tps = frozenset()
         expected = len(self.worker_settings.topics)
         together = Counter(tp.partition for tp in tps)
         if any(number >= self.partitions or count != expected for number, count in together.items()):
-            self.fail(
-                WorkerRefused(
-                    f"the partition counts changed while running (they were {self.partitions}): visitors "
-                    "would move between partitions; give all input topics the same count, and use "
-                    "another --namespace"
-                )
-            )
+            log.warning("nothing is claimed", reason="the assigned partitions are not the same of all topics")
             tps = frozenset()
         await self.owned.begin(generation, tps)
 
@@ -144,7 +139,11 @@ class WorkerApp(faust.App):
             await self.publisher.close()
 
     async def _watch(self) -> None:
-        await self._every(_WATCH_EVERY_MS, self.watchdog.check)
+        async def look() -> None:
+            await self.topic_watch.check()
+            await self.watchdog.check()
+
+        await self._every(_WATCH_EVERY_MS, look)
 
     async def _every(self, period_ms: int, work: Callable[[], Any]) -> None:
         """An exception in a timer of Faust's crashes the app without a reason; here it is one."""

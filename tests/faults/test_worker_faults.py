@@ -5,10 +5,20 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
-from tests.faults.cluster import STOPS_WITHIN_S, Cluster, fresh_topics, running, wait_until
+from tests.faults.cluster import (
+    PARTITIONS,
+    STOPS_WITHIN_S,
+    Cluster,
+    Worker,
+    fresh_topics,
+    running,
+    wait_until,
+)
 from tests.faults.rehearsal import GOAL_VARIABLES, finish, with_fault
 from tests.servers import RealKafka, RealRedis
 
@@ -35,11 +45,74 @@ async def test_sigterm_drains_and_ends_with_0(two: Cluster) -> None:
         assert await two.workers[0].terminate() == 0
         took_s = time.monotonic() - started
         assert took_s < STOPS_WITHIN_S
+        assert not complaints(two.workers[0])
         await two.wait_for_owners(1)
         print(f"stopped after {took_s:.1f} s, taken over after {time.monotonic() - started:.1f} s")
 
     await with_fault(two, seed=21, fault=fault)
     await finish(two)
+
+
+async def test_a_worker_ends_in_time_though_the_broker_is_gone(
+    module_kafka: RealKafka, own_redis: RealRedis
+) -> None:
+    """It may not leave the group nor empty its outbox: the next owner repeats what was not finished."""
+    await fresh_topics(module_kafka.address)
+    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+        worker = cluster.worker()
+        await cluster.wait_for_owners(1)
+
+        async def fault() -> None:
+            module_kafka.kill()
+            try:
+                await worker.says("Unable connect to node")
+                started = time.monotonic()
+                assert await worker.terminate() in (0, 1)
+                print(f"stopped after {time.monotonic() - started:.1f} s")
+                assert not complaints(worker)
+            finally:
+                await module_kafka.start_async()
+            cluster.worker()
+
+        await with_fault(cluster, seed=27, fault=fault)
+        await finish(cluster)
+
+
+async def test_a_fenced_producer_claims_again_without_a_fuss(two: Cluster) -> None:
+    """As by a worker that was given the partitions meanwhile."""
+
+    async def fault() -> None:
+        for number in range(PARTITIONS):
+            async with fencing(two, f"latido-{two.namespace}-{number}"):
+                pass
+            async with fencing(two, f"latido-{two.namespace}-publisher"):
+                pass
+
+    await with_fault(two, seed=28, fault=fault)
+    await finish(two)
+    assert any("newer producer" in one.log() for one in two.workers)
+    assert [line for one in two.workers for line in complaints(one)] == []
+
+
+def complaints(worker: Worker) -> list[str]:
+    """What an operator would take for a bug, each with the lines after it."""
+    signs = ("Traceback", "never retrieved", "was destroyed", "Unclosed")
+    lines = worker.log().splitlines()
+    return [
+        "\n".join(lines[number : number + 40])
+        for number, line in enumerate(lines)
+        if any(sign in line for sign in signs)
+    ]
+
+
+@asynccontextmanager
+async def fencing(cluster: Cluster, transactional_id: str) -> AsyncIterator[None]:
+    producer = AIOKafkaProducer(bootstrap_servers=cluster.broker, transactional_id=transactional_id)
+    await producer.start()
+    try:
+        yield
+    finally:
+        await producer.stop()
 
 
 async def test_a_frozen_worker_that_wakes_up_changes_nothing(two: Cluster) -> None:
