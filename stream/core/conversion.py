@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.core.engagement import ENDED, VISITORS
-from stream.core.kpi import Count, Kpi
+from stream.core.kpi import Count, Definition, Rate
 from stream.core.statistics import rate
 from stream.core.windows import Counts
 
@@ -12,11 +12,33 @@ CONVERTED_VISITORS = "converted_visitors"  # in the bucket of each one's latest 
 CONVERTED_SESSIONS = "converted_sessions"  # ended sessions, in the bucket of their last event
 
 
-def results(counts: Counts, everyone: Counts) -> dict[str, Kpi]:
-    """KPIs of one goal: its own counts, and those of the whole site in the same window as denominators."""
-    converted = counts.get(CONVERTED_VISITORS, 0)
-    return {
-        "conversions": Count(counts.get(CONVERSIONS, 0)),
-        "cvr_visitors": rate(converted, everyone.get(VISITORS, 0), of="unique visitors"),
-        "cvr_sessions": rate(counts.get(CONVERTED_SESSIONS, 0), everyone.get(ENDED, 0), of="ended sessions"),
-    }
+def by_visitor(counts: Counts, everyone: Counts) -> Rate:
+    return rate(counts.get(CONVERTED_VISITORS, 0), everyone.get(VISITORS, 0), of="unique visitors")
+
+
+def by_session(counts: Counts, everyone: Counts) -> Rate:
+    return rate(counts.get(CONVERTED_SESSIONS, 0), everyone.get(ENDED, 0), of="ended sessions")
+
+
+_GOAL = frozenset({"goal"})
+
+KPIS = (
+    Definition(
+        id="conversions", label="Conversions", unit="events", better="up",
+        meaning="How often the goal was reached.",
+        formula="events that reach the goal", dimensions=_GOAL,
+        compute=lambda counts, _: Count(counts.get(CONVERSIONS, 0)),
+    ),
+    Definition(
+        id="cvr_visitors", label="CVR, visitors", unit="share from 0 to 1", better="up",
+        meaning="The share of the visitors that reached the goal.",
+        formula="visitors whose latest conversion lies in the window / unique visitors",
+        dimensions=_GOAL, has_previous=False, compute=by_visitor,
+    ),
+    Definition(
+        id="cvr_sessions", label="CVR, sessions", unit="share from 0 to 1", better="up",
+        meaning="The share of the ended sessions that reached the goal.",
+        formula="ended sessions that reached the goal / ended sessions",
+        dimensions=_GOAL, compute=by_session,
+    ),
+)  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from stream.core.kpi import Kpi, Rate
+from stream.core.kpi import WHOLE, Count, Definition, Rate
 from stream.core.statistics import rate
 from stream.core.windows import Counts
 
@@ -86,17 +86,49 @@ def pair_counts(pair: Pair) -> tuple[int, Counts]:
     return pair.seen_ms, {PAIRS_SEEN: 1}
 
 
-def results(counts: Counts) -> dict[str, Kpi]:
-    """`ctr` = clicks / impressions, `unique_ctr` = pairs clicked / pairs seen.
+def gross(counts: Counts, _: Counts) -> Rate:
+    """Clicks / impressions.
 
-    A gross rate above 1 (clicks whose impressions were never sent) is published, marked `suspect`, and
-    has no interval: impressions and clicks are then no trials and successes.
+    Above 1 (clicks whose impressions were never sent) it is published, marked `suspect`, and has no
+    interval: impressions and clicks are then no trials and successes.
     """
-    clicks, impressions = counts.get(CLICKS, 0), counts.get(IMPRESSIONS, 0)
-    unmatched = counts.get(UNMATCHED_CLICKS, 0)
-    gross: Rate = rate(clicks, impressions, of="impressions")
-    gross.unmatched_clicks = unmatched
-    unique = rate(
-        counts.get(PAIRS_CLICKED, 0), counts.get(PAIRS_SEEN, 0), of="visitor and element pairs seen"
-    )
-    return {"ctr": gross, "unique_ctr": unique}
+    share = rate(counts.get(CLICKS, 0), counts.get(IMPRESSIONS, 0), of="impressions")
+    share.unmatched_clicks = counts.get(UNMATCHED_CLICKS, 0)
+    return share
+
+
+def unique(counts: Counts, _: Counts) -> Rate:
+    """Pairs clicked / pairs seen: here the interval belongs, impressions of one visitor are no trials."""
+    return rate(counts.get(PAIRS_CLICKED, 0), counts.get(PAIRS_SEEN, 0), of="visitor and element pairs seen")
+
+
+_SHOWN = frozenset({WHOLE, "element", "position"})
+
+KPIS = (
+    Definition(
+        id="impressions", label="Impressions", unit="events",
+        meaning="How often something that can be clicked was shown.",
+        formula="impression events", dimensions=_SHOWN,
+        compute=lambda counts, _: Count(counts.get(IMPRESSIONS, 0)),
+    ),
+    Definition(
+        id="clicks", label="Clicks", unit="events", better="up",
+        meaning="How often something was clicked.",
+        formula="click events", dimensions=_SHOWN,
+        compute=lambda counts, _: Count(counts.get(CLICKS, 0)),
+    ),
+    Definition(
+        id="ctr", label="Click-through rate", unit="share from 0 to 1", better="up",
+        meaning="How many clicks there were for each impression.",
+        formula="clicks / impressions", dimensions=_SHOWN,
+        source="the click-through rate of advertising (IAB)", compute=gross,
+    ),
+    Definition(
+        id="unique_ctr", label="Unique CTR", unit="share from 0 to 1", better="up",
+        meaning="The share of those who saw an element that clicked it.",
+        formula="(visitor, element) pairs clicked / pairs seen; a pair lives for a session on a page, "
+                "for seven days in mails, ads and pushes",
+        # A pair may be seen at several positions.
+        dimensions=frozenset({WHOLE, "element"}), compute=unique,
+    ),
+)  # fmt: skip

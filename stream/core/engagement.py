@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from stream.core.kpi import Count, Kpi
+from stream.core.kpi import Count, Definition, Mean, Rate
 from stream.core.sessions import Session, is_bounce
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import Counts
@@ -67,27 +67,82 @@ def _histogram(counts: Counts, prefix: str) -> dict[int, int]:
     return {int(metric[start:]): n for metric, n in counts.items() if metric.startswith(prefix)}
 
 
-def results(counts: Counts) -> dict[str, Kpi]:
-    """The session KPIs of one window; `of` names the population each is over."""
+def sessions(counts: Counts, _: Counts) -> Count:
     opened, ended = counts.get(OPEN, 0), counts.get(ENDED, 0)
-    pages = mean(
-        counts.get(ENDED_PAGES, 0), counts.get(ENDED_PAGES_SQUARED, 0), ended,
+    return Count(opened + ended, open=opened, ended=ended)
+
+
+def pages_per_session(counts: Counts, _: Counts) -> Mean:
+    pages, ended = counts.get(ENDED_PAGES, 0), counts.get(ENDED, 0)
+    found = mean(
+        pages, counts.get(ENDED_PAGES_SQUARED, 0), ended,
         _histogram(counts, PAGES_HISTOGRAM), of="ended sessions",
     )  # fmt: skip
-    sessions = opened + ended
-    all_pages = counts.get(ENDED_PAGES, 0) + counts.get(OPEN_PAGES, 0)
-    pages.with_open = all_pages / sessions if sessions else None
+    all_sessions = counts.get(OPEN, 0) + ended
+    found.with_open = (pages + counts.get(OPEN_PAGES, 0)) / all_sessions if all_sessions else None
+    return found
+
+
+def duration(counts: Counts, _: Counts) -> Mean:
     squares = (counts.get(ENDED_MS_SQUARED_HIGH, 0) << _LOW_BITS) + counts.get(ENDED_MS_SQUARED_LOW, 0)
-    duration = mean(
-        counts.get(ENDED_MS, 0), squares, ended,
+    return mean(
+        counts.get(ENDED_MS, 0), squares, counts.get(ENDED, 0),
         _histogram(counts, DURATION_HISTOGRAM), of="ended sessions",
     )  # fmt: skip
-    return {
-        "page_views": Count(counts.get(PAGE_VIEWS, 0)),
-        "form_submissions": Count(counts.get(FORM_SUBMISSIONS, 0)),
-        "unique_visitors": Count(counts.get(VISITORS, 0)),
-        "sessions": Count(sessions, open=opened, ended=ended),
-        "pages_per_session": pages,
-        "session_duration_ms": duration,
-        "bounce_rate": rate(counts.get(BOUNCES, 0), ended, of="ended sessions"),
-    }
+
+
+def bounce_rate(counts: Counts, _: Counts) -> Rate:
+    return rate(counts.get(BOUNCES, 0), counts.get(ENDED, 0), of="ended sessions")
+
+
+def _visitors(counts: Counts, _: Counts) -> Count:
+    return Count(counts.get(VISITORS, 0))
+
+
+# Visitors count where each was *last* seen: of an earlier window only those are known who did not come
+# back since, so the window before has no exact value.
+KPIS = (
+    Definition(
+        id="active_visitors", label="Active visitors", unit="visitors", better="up",
+        meaning="How many visitors are there now: who did something in the last five minutes.",
+        formula="visitors with a session event in the last 5 minutes",
+        windows=frozenset({"5m"}), has_previous=False, compute=_visitors,
+    ),
+    Definition(
+        id="unique_visitors", label="Unique visitors", unit="visitors", better="up",
+        meaning="How many different visitors did something in the window; exact, never added up.",
+        formula="visitors with a session event in the window",
+        has_previous=False, compute=_visitors,
+    ),
+    Definition(
+        id="sessions", label="Sessions", unit="sessions", better="up",
+        meaning="How many visits there were: events of a visitor with no silence longer than the gap.",
+        formula="sessions whose last event lies in the window, open and ended", compute=sessions,
+    ),
+    Definition(
+        id="page_views", label="Page views", unit="events", better="up",
+        meaning="How many pages were opened.",
+        formula="page view events", compute=lambda counts, _: Count(counts.get(PAGE_VIEWS, 0)),
+    ),
+    Definition(
+        id="pages_per_session", label="Pages per session", unit="page views", better="up",
+        meaning="How many pages a visit has on average.",
+        formula="page views of ended sessions / ended sessions", compute=pages_per_session,
+    ),
+    Definition(
+        id="session_duration_ms", label="Session duration", unit="milliseconds", better="up",
+        meaning="How long a visit takes on average, from its first event to its last.",
+        formula="sum over ended sessions of (last event - first event) / ended sessions", compute=duration,
+    ),
+    Definition(
+        id="bounce_rate", label="Bounce rate", unit="share from 0 to 1", better="down",
+        meaning="The share of the visits that saw one page and did nothing else.",
+        formula="ended sessions with one page view, no click and no form / ended sessions",
+        compute=bounce_rate,
+    ),
+    Definition(
+        id="form_submissions", label="Form submissions", unit="events", better="up",
+        meaning="How many forms were sent.",
+        formula="form submission events", compute=lambda counts, _: Count(counts.get(FORM_SUBMISSIONS, 0)),
+    ),
+)  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
+
+from stream.core.windows import Counts
 
 LEVEL = 0.95
 
@@ -72,3 +75,23 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
 
 
 Kpi: TypeAlias = Count | Mean | Rate | Score
+
+WHOLE = "all"  # the dimension of a whole site
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a KPI says, and how it follows from counts. `stream/core/registry.py` holds all of them."""
+
+    id: str
+    label: str  # as people read it
+    meaning: str  # one sentence
+    unit: str  # of the value
+    formula: str  # in words
+    source: str = ""  # whose definition it is, where somebody else's
+    better: Literal["up", "down"] | None = None
+    dimensions: frozenset[str] = frozenset({WHOLE})  # segments it is published for
+    windows: frozenset[str] | None = None  # None: all of them
+    # Whether the window before has an exact value, to be published as `previous`.
+    has_previous: bool = True
+    # From the counts of a segment, and those of its whole site in the same window.
+    compute: Callable[[Counts, Counts], Kpi]

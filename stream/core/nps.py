@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.core.kpi import Kpi
+from stream.core.kpi import WHOLE, Definition, Score
 from stream.core.statistics import net_promoter_score
 from stream.core.windows import Counts
 
@@ -19,9 +19,18 @@ def counts(score: int) -> Counts:
     return {PASSIVES: 1} if score >= 7 else {DETRACTORS: 1}
 
 
-def results(tally: Counts) -> dict[str, Kpi]:
-    return {
-        "nps": net_promoter_score(
-            tally.get(PROMOTERS, 0), tally.get(PASSIVES, 0), tally.get(DETRACTORS, 0), tally.get(SKIPPED, 0)
-        )
-    }
+def score(tally: Counts, _: Counts) -> Score:
+    return net_promoter_score(
+        tally.get(PROMOTERS, 0), tally.get(PASSIVES, 0), tally.get(DETRACTORS, 0), tally.get(SKIPPED, 0)
+    )
+
+
+KPIS = (
+    Definition(
+        id="nps", label="NPS", unit="points from -100 to 100", better="up",
+        meaning="How many more of those who answered would recommend than would not.",
+        formula="100 x (promoters - detractors) / answers, each respondent's latest answer",
+        source="Reichheld (2003), The one number you need to grow, Harvard Business Review 81(12)",
+        dimensions=frozenset({WHOLE, "survey"}), compute=score,
+    ),
+)  # fmt: skip

@@ -9,10 +9,10 @@ import msgspec
 from schemas.keys import snapshot_key
 from schemas.times import rfc3339
 from schemas.topics import INPUT_TOPICS
-from stream.core import conversion, csat, ctr, engagement, nps
 from stream.core.event_time import NEVER_MS
 from stream.core.kpi import Count, Kpi
 from stream.core.policy import SECOND_MS
+from stream.core.registry import KPIS, results
 from stream.core.windows import ALL_TIME, ROLLING, Counts, add
 from stream.pipeline.changes import decode_head, parse_window_field
 from stream.pipeline.partition_state import ALL, PartitionHead
@@ -192,10 +192,10 @@ def make_records(
         if not now and not before and segment != ALL:
             continue
         everyone = sums[window, site_id, ALL]
-        kpis = kpis_of(window, segment, now, everyone[0])
-        if window != ALL_TIME:
-            set_previous(kpis, kpis_of(window, segment, before, everyone[1]))
         dimension, _, value = segment.partition("=")
+        kpis = results(window, dimension, now, everyone[0])
+        if window != ALL_TIME:
+            set_previous(kpis, results(window, dimension, before, everyone[1]))
         record = SnapshotRecord(
             site_id=site_id,
             window=_limits(window, as_of_ms),
@@ -211,42 +211,10 @@ def make_records(
     return records
 
 
-def kpis_of(window: str, segment: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
-    """The KPIs that apply to a segment; `everyone` are the whole site's counts in the same window."""
-    dimension = segment.partition("=")[0]
-    if dimension == ALL:
-        kpis = engagement.results(counts)
-        if window == "5m":  # "now" means the last five minutes
-            kpis = {"active_visitors": Count(counts.get(engagement.VISITORS, 0)), **kpis}
-        return {**kpis, **_element_kpis(counts), **nps.results(counts), **csat.results(counts)}
-    if dimension == "element":
-        return _element_kpis(counts)
-    if dimension == "position":
-        kpis = _element_kpis(counts)
-        del kpis["unique_ctr"]  # a pair may be seen at several positions
-        return kpis
-    if dimension == "survey":
-        return {**nps.results(counts), **csat.results(counts)}
-    return conversion.results(counts, everyone)
-
-
-def _element_kpis(counts: Counts) -> dict[str, Kpi]:
-    return {
-        "impressions": Count(counts.get(ctr.IMPRESSIONS, 0)),
-        "clicks": Count(counts.get(ctr.CLICKS, 0)),
-        **ctr.results(counts),
-    }
-
-
-# Counted in the bucket in which each visitor was *last* seen: of an earlier window only those are known
-# who did not come back since, so the window before has no exact value.
-_WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
-
-
 def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
     """Put the values of the window before beside those of this one."""
     for name, kpi in kpis.items():
-        if name in _WITHOUT_PREVIOUS:
+        if not KPIS[name].has_previous:
             continue
         other = before[name]
         if isinstance(kpi, Count):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stream.core import conversion, csat, ctr, engagement, nps
-from stream.core.kpi import Count, Mean, Rate, Score
+from stream.core import conversion, csat, ctr, engagement, nps, registry
+from stream.core.kpi import WHOLE, Count, Kpi, Mean, Rate, Score
 from stream.core.sessions import Session
-from stream.core.windows import add
+from stream.core.windows import Counts, add
 
 
 def session(pages: int, duration_ms: int, **more: Any) -> Session:
@@ -25,8 +25,12 @@ def ended(*sessions: Session) -> dict[str, int]:
     return dict(row)
 
 
+def site_kpis(counts: Counts) -> dict[str, Kpi]:
+    return registry.results("24h", WHOLE, counts, counts)
+
+
 def test_ctr_of_a_mailing() -> None:
-    kpis = ctr.results({ctr.CLICKS: 100, ctr.IMPRESSIONS: 1000, ctr.PAIRS_SEEN: 900, ctr.PAIRS_CLICKED: 90})
+    kpis = site_kpis({ctr.CLICKS: 100, ctr.IMPRESSIONS: 1000, ctr.PAIRS_SEEN: 900, ctr.PAIRS_CLICKED: 90})
     gross, unique = kpis["ctr"], kpis["unique_ctr"]
     assert isinstance(gross, Rate)
     assert isinstance(unique, Rate)
@@ -41,7 +45,7 @@ def test_cvr_of_a_goal() -> None:
         conversion.CONVERTED_VISITORS: 20,
         conversion.CONVERTED_SESSIONS: 21,
     }
-    kpis = conversion.results(counts, {engagement.VISITORS: 400, engagement.ENDED: 420})
+    kpis = registry.results("all", "goal", counts, {engagement.VISITORS: 400, engagement.ENDED: 420})
     assert kpis["conversions"] == Count(25)
     by_visitor, by_session = kpis["cvr_visitors"], kpis["cvr_sessions"]
     assert isinstance(by_visitor, Rate)
@@ -51,7 +55,7 @@ def test_cvr_of_a_goal() -> None:
 
 
 def test_average_session_duration_of_five_minutes() -> None:
-    duration = engagement.results(ended(session(1, 240_000), session(2, 360_000)))["session_duration_ms"]
+    duration = site_kpis(ended(session(1, 240_000), session(2, 360_000)))["session_duration_ms"]
     assert isinstance(duration, Mean)
     assert (duration.value, duration.n) == (300_000, 2)
     assert duration.sd == pytest.approx(84_852.8, abs=0.1)
@@ -59,7 +63,7 @@ def test_average_session_duration_of_five_minutes() -> None:
 
 def test_pages_and_bounces_are_over_ended_sessions_with_the_open_ones_beside() -> None:
     counts = ended(session(1, 0), session(3, 5000)) | {engagement.OPEN: 2, engagement.OPEN_PAGES: 2}
-    kpis = engagement.results(counts)
+    kpis = site_kpis(counts)
     pages, bounce = kpis["pages_per_session"], kpis["bounce_rate"]
     assert isinstance(pages, Mean)
     assert isinstance(bounce, Rate)
@@ -89,7 +93,7 @@ def test_retracting_a_session_leaves_nothing() -> None:
     ],
 )
 def test_the_deviation_of_durations_is_exact(durations: tuple[int, ...]) -> None:
-    kpi = engagement.results(ended(*(session(1, ms) for ms in durations)))["session_duration_ms"]
+    kpi = site_kpis(ended(*(session(1, ms) for ms in durations)))["session_duration_ms"]
     assert isinstance(kpi, Mean)
     assert kpi.value == pytest.approx(statistics.fmean(durations))
     assert kpi.sd == pytest.approx(statistics.stdev(durations), abs=0.001)
@@ -111,7 +115,7 @@ def test_nps_classes(score: int, metric: str) -> None:
 
 
 def test_nps_of_five_hundred() -> None:
-    kpi = nps.results({nps.PROMOTERS: 300, nps.PASSIVES: 100, nps.DETRACTORS: 100, nps.SKIPPED: 12})["nps"]
+    kpi = site_kpis({nps.PROMOTERS: 300, nps.PASSIVES: 100, nps.DETRACTORS: 100, nps.SKIPPED: 12})["nps"]
     assert isinstance(kpi, Score)
     assert (kpi.value, kpi.rounded, kpi.n, kpi.skipped) == (40.0, 40, 500, 12)
 
@@ -133,6 +137,6 @@ def test_satisfied_is_the_top_of_each_scale(low: int, high: int, satisfied_from:
 
 
 def test_csat_is_the_satisfied_share() -> None:
-    kpi = csat.results({csat.SATISFIED: 3, csat.ANSWERS: 4})["csat"]
+    kpi = site_kpis({csat.SATISFIED: 3, csat.ANSWERS: 4})["csat"]
     assert isinstance(kpi, Rate)
     assert (kpi.value, kpi.numerator, kpi.denominator) == (0.75, 3, 4)

@@ -1,0 +1,33 @@
+"""Every KPI there is, in the order people read them; a new one is a `Definition` in its family's module."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from stream.core import conversion, csat, ctr, engagement, nps
+from stream.core.kpi import Definition, Kpi
+from stream.core.windows import Counts
+
+FAMILIES: dict[str, tuple[Definition, ...]] = {
+    "engagement": engagement.KPIS,
+    "clicks": ctr.KPIS,
+    "conversion": conversion.KPIS,
+    "NPS": nps.KPIS,
+    "CSAT": csat.KPIS,
+}
+KPIS: dict[str, Definition] = {one.id: one for family in FAMILIES.values() for one in family}
+
+
+@lru_cache(maxsize=1024)
+def that_apply(window: str, dimension: str) -> tuple[Definition, ...]:
+    """The KPIs published for a segment of `dimension` in `window`."""
+    return tuple(
+        one
+        for one in KPIS.values()
+        if dimension in one.dimensions and (one.windows is None or window in one.windows)
+    )
+
+
+def results(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
+    """Every KPI of a segment from its counts, and those of its whole site in the same window."""
+    return {one.id: one.compute(counts, everyone) for one in that_apply(window, dimension)}
