@@ -172,6 +172,16 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return False
         return True
 
+    async def on_thread_stop(self) -> None:
+        """While the broker is gone, aiokafka lets the cancellation of its own fetch out of `stop`.
+
+        The thread would die of it, and Faust wait for ever for a thread that does not say that it ended.
+        """
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            await self._ensure_consumer()._client.close()
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._withdraw_all()
         await super().on_partitions_revoked(revoked)
