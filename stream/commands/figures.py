@@ -7,26 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-LABELS: Final = {
-    "active_visitors": "Active visitors",
-    "unique_visitors": "Unique visitors",
-    "sessions": "Sessions",
-    "page_views": "Page views",
-    "pages_per_session": "Pages per session",
-    "session_duration_ms": "Session duration",
-    "bounce_rate": "Bounce rate",
-    "impressions": "Impressions",
-    "clicks": "Clicks",
-    "ctr": "Click-through rate",
-    "unique_ctr": "Unique CTR",
-    "form_submissions": "Form submissions",
-    "conversions": "Conversions",
-    "cvr_visitors": "CVR, visitors",
-    "cvr_sessions": "CVR, sessions",
-    "nps": "NPS",
-    "csat": "CSAT",
-}
-"""In the order of reading; a KPI that is not named here comes after them under its own name."""
+from stream.core.registry import KPIS
+
+LABELS: Final = {one.id: one.label for one in KPIS.values()}
+"""In the order of reading; a KPI of a newer version comes after them under its own name."""
 WINDOWS: Final = ("1m", "5m", "30m", "1h", "24h", "all")
 NONE: Final = "-"
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"))

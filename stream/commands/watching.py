@@ -100,7 +100,7 @@ async def print_once(settings: Settings, choice: Choice, *, as_json: bool) -> in
     async with opened_board(settings) as board:
         reading = await read_board(board)
     if reading is None:
-        raise Failed(_nothing_yet(settings))
+        raise Failed(nothing_yet(settings))
     _check_choice(reading, choice)
     if as_json:
         for key, _ in reading.chosen(choice):
@@ -143,7 +143,7 @@ def _shown(
 ) -> Group:
     last = Text(problem or KEYS, style="red" if problem else "dim", no_wrap=True, overflow="ellipsis")
     if reading is None:
-        return Group(Text(_nothing_yet(settings), style="yellow"), Text(""), last)
+        return Group(Text(nothing_yet(settings), style="yellow"), Text(""), last)
     shown = screen(reading.view(choice), _now_ms(), console.width, console.height - 1)
     return Group(shown, last)
 
@@ -224,7 +224,7 @@ def _check_choice(reading: Reading, choice: Choice) -> None:
     raise Failed("nothing is published for this choice; leave out --site, --window or --segment")
 
 
-def _nothing_yet(settings: Settings) -> str:
+def nothing_yet(settings: Settings) -> str:
     return (
         f"nothing is published in namespace {settings.namespace} yet: start 'latido worker', "
         "then send an event, such as: latido send page_view --visitor v1 --url /"

@@ -48,7 +48,7 @@ class Rate(msgspec.Struct, tag_field="type", tag="rate"):
     denominator: int
     low: float | None
     high: float | None
-    of: str
+    of: str = ""
     method: str = "wilson"
     level: float = LEVEL
     unmatched_clicks: int | msgspec.UnsetType = msgspec.UNSET
@@ -68,7 +68,7 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
     skipped: int
     low: float | None
     high: float | None
-    of: str
+    of: str = ""
     method: str = "adjusted_wald"
     level: float = LEVEL
     previous: float | msgspec.UnsetType | None = msgspec.UNSET

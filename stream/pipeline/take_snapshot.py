@@ -43,7 +43,7 @@ class Completeness(msgspec.Struct):
     partitions: int
     partitions_current: int
     slowest_progress: str | None
-    lag_records: int
+    lag_records: int | None
     late_records: int
     refused_records: int
     lost_records: int = 0

@@ -1,0 +1,94 @@
+"""The registry of KPIs as a table, as JSON lines, and as the page docs/kpis.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stream.core.kpi import WHOLE, Definition
+from stream.core.registry import FAMILIES, KPIS
+from stream.core.windows import ALL_TIME, ROLLING
+
+_BETTER = {"up": "higher", "down": "lower", None: "-"}
+_HEAD = """# KPIs
+
+Written by `latido kpis --markdown`; a test fails when this page and the code differ. Every rate, score and
+mean is published with its counts, its interval and its population: [statistics](statistics.md). What a
+session, a window and a late event are: [semantics](semantics.md).
+"""
+
+
+class Entry(msgspec.Struct):
+    """One KPI, for programs."""
+
+    id: str
+    family: str
+    label: str
+    meaning: str
+    unit: str
+    formula: str
+    source: str
+    better: str | None
+    windows: tuple[str, ...]
+    dimensions: tuple[str, ...]
+
+
+def windows_of(one: Definition) -> tuple[str, ...]:
+    """The windows a KPI is published for, from short to long."""
+    names = (*(window.name for window in ROLLING), ALL_TIME)
+    return tuple(name for name in names if one.windows is None or name in one.windows)
+
+
+def dimensions_of(one: Definition) -> tuple[str, ...]:
+    """The whole site first, then the dimensions by name."""
+    return tuple(sorted(one.dimensions, key=lambda name: (name != WHOLE, name)))
+
+
+def as_json_lines() -> Iterator[str]:
+    for family, definitions in FAMILIES.items():
+        for one in definitions:
+            entry = Entry(
+                one.id, family, one.label, one.meaning, one.unit, one.formula, one.source, one.better,
+                windows_of(one), dimensions_of(one),
+            )  # fmt: skip
+            yield msgspec.json.encode(entry).decode()
+
+
+def show() -> None:
+    """The table for a terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("KPI", no_wrap=True)
+    table.add_column("what it says, how it is computed, where it is published")
+    for one in KPIS.values():
+        where = ", ".join(dimensions_of(one))
+        table.add_row(one.id, Text(one.meaning) + Text(f"\n= {one.formula}\n  {where}\n", style="dim"))
+    Console(highlight=False).print(table)
+
+
+def as_markdown() -> str:
+    """The page docs/kpis.md."""
+    every = windows_of(Definition(
+        id="", label="", meaning="", unit="", formula="", compute=KPIS["clicks"].compute
+    ))  # fmt: skip
+    lines = [_HEAD]
+    for family, definitions in FAMILIES.items():
+        lines.append(f"## {family[0].upper()}{family[1:]}\n")
+        for one in definitions:
+            windows = windows_of(one)
+            lines += [
+                f"### `{one.id}`: {one.label}\n",
+                f"{one.meaning}\n",
+                f"- formula: {one.formula}",
+                f"- unit: {one.unit}; better: {_BETTER[one.better]}",
+                f"- windows: {'all of them' if windows == every else ', '.join(windows)}",
+                f"- segments: {', '.join(dimensions_of(one))}",
+                *([f"- source: {one.source}"] if one.source else []),
+                *([] if one.has_previous else ["- without `previous`: the window before has no exact value"]),
+                "",
+            ]
+    return "\n".join(lines)

@@ -1,0 +1,156 @@
+"""What one published number says: its formula with the counts put in, and how far to trust it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.core.kpi import Count, Definition, Kpi, Mean, Rate, Score
+from stream.core.registry import KPIS
+from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
+
+_decode = msgspec.json.Decoder(SnapshotRecord).decode
+_FEW = 30  # below, an interval is so wide that the value alone misleads
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """One number in plain words; every reader (terminal, page, alert) shows the same."""
+
+    kpi: str
+    label: str
+    meaning: str
+    value: str
+    formula: str
+    counts: str  # the formula with its actual counts
+    interval: str
+    before: str  # the window before, '' where it has no exact value
+    site: str
+    segment: str
+    window: str
+    profile: str
+    completeness: str
+    held_by: str | None
+    caveats: tuple[str, ...]
+    source: str
+
+
+def read_record(data: bytes) -> SnapshotRecord:
+    """A published snapshot record. Raises msgspec.ValidationError for one of another version."""
+    return _decode(data)
+
+
+def explain(record: SnapshotRecord, kpi_id: str, completeness: Completeness) -> Explanation:
+    """Explain one KPI of a record, under the completeness of the newest tick.
+
+    Raises KeyError when the record does not hold it.
+    """
+    kpi, definition = record.kpis[kpi_id], KPIS[kpi_id]
+    value = None if record.segment.value is None else f"{record.segment.dimension}={record.segment.value}"
+    return Explanation(
+        kpi=kpi_id,
+        label=definition.label,
+        meaning=definition.meaning,
+        value=_value(definition, kpi),
+        formula=definition.formula,
+        counts=_counts(definition, kpi),
+        interval=_interval(definition, kpi),
+        before=_before(definition, kpi),
+        site=record.site_id,
+        segment=value or "all: the whole site",
+        window=_window(record),
+        profile=record.profile,
+        completeness=completeness_text(completeness),
+        held_by=completeness.held_by,
+        caveats=tuple(_caveats(kpi)),
+        source=definition.source,
+    )
+
+
+def write_number(definition: Definition, number: float | None) -> str:
+    """A number of this KPI with its unit: a rate as percent, a duration in seconds."""
+    if number is None:
+        return "none"
+    if definition.unit.startswith("share"):
+        return f"{100 * number:.2f} %"
+    if definition.unit == "milliseconds":
+        return f"{number / 1000:.1f} s"
+    if definition.unit.startswith("points"):
+        return f"{number:+.1f}"
+    return f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
+
+
+def _value(definition: Definition, kpi: Kpi) -> str:
+    if isinstance(kpi, Count):
+        return f"{kpi.value:,} {definition.unit}"
+    if kpi.value is None:
+        return "none: there is nothing to divide by yet"
+    return write_number(definition, kpi.value)
+
+
+def _counts(definition: Definition, kpi: Kpi) -> str:
+    if isinstance(kpi, Count):
+        if kpi.open is None:
+            return f"{kpi.value:,} {definition.unit}"
+        return f"{kpi.open:,} open + {kpi.ended or 0:,} ended = {kpi.value:,}"
+    if isinstance(kpi, Rate):
+        counted = f"{kpi.numerator:,} / {kpi.denominator:,} {kpi.of}"
+    elif isinstance(kpi, Score):
+        counted = f"100 x ({kpi.promoters:,} promoters - {kpi.detractors:,} detractors) / {kpi.n:,} {kpi.of}"
+    else:
+        # The sum is an integer: the mean of it gives it back.
+        counted = f"{round((kpi.value or 0) * kpi.n):,} / {kpi.n:,} {kpi.of}"
+    counted = counted.rstrip()
+    return counted if kpi.value is None else f"{counted} = {write_number(definition, kpi.value)}"
+
+
+def _interval(definition: Definition, kpi: Kpi) -> str:
+    if isinstance(kpi, Count):
+        return "A count of what happened is exact: it has no interval."
+    if kpi.low is None or kpi.high is None:
+        return "There is no interval: it takes more to say how uncertain the value is."
+    method = "Student's t" if isinstance(kpi, Mean) else kpi.method.replace("_", " ")
+    low, high = write_number(definition, kpi.low), write_number(definition, kpi.high)
+    return (
+        f"From {low} to {high}: an interval made this way ({method}) holds the true value behind such "
+        f"traffic in {100 * kpi.level:.0f} of 100 cases."
+    )
+
+
+def _before(definition: Definition, kpi: Kpi) -> str:
+    if not definition.has_previous or kpi.previous is msgspec.UNSET or kpi.previous is None:
+        return ""
+    return write_number(definition, kpi.previous)
+
+
+def _window(record: SnapshotRecord) -> str:
+    window = record.window
+    if window.start is None:
+        return f"all: everything up to {window.end}"
+    return f"{window.name}: from {window.start} to {window.end}"
+
+
+def completeness_text(completeness: Completeness) -> str:
+    """How much of the input a number holds, in one sentence."""
+    of = f"{completeness.partitions_current} of {completeness.partitions} partitions are current"
+    lag = completeness.lag_records
+    behind = "an unknown number of" if lag is None else f"{lag:,}"
+    what = {
+        "complete": "Complete: everything readable is counted",
+        "catching_up": f"Catching up: {behind} records are to be read",
+        "partial": "Partial: something is missing",
+        "stale": "Stale: no worker has written for some seconds",
+    }[completeness.status]
+    left_out = f"{completeness.late_records:,} late and {completeness.refused_records:,} refused records"
+    lost = f", {completeness.lost_records:,} lost" if completeness.lost_records else ""
+    return f"{what}; {of}; not counted: {left_out}{lost}."
+
+
+def _caveats(kpi: Kpi) -> list[str]:
+    found: list[str] = []
+    if isinstance(kpi, Rate) and kpi.suspect is True:
+        found.append("There are more hits than trials: whatever sends the events leaves some of them out.")
+    if isinstance(kpi, Rate) and kpi.unmatched_clicks:
+        found.append(f"{kpi.unmatched_clicks:,} clicks came without an impression before them.")
+    n = kpi.denominator if isinstance(kpi, Rate) else None if isinstance(kpi, Count) else kpi.n
+    if n is not None and 0 < n < _FEW:
+        found.append(f"It stands on {n} only: read the interval, not the value.")
+    return found

@@ -1,0 +1,78 @@
+"""What an explanation says, on the contract's own examples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stream.core.registry import KPIS
+from stream.pipeline.explain import Explanation, explain, read_record
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "schemas/examples/engagement.kpi-snapshots.v1/valid"
+
+
+def explained(example: str, kpi: str) -> Explanation:
+    record = read_record((EXAMPLES / f"{example}.json").read_bytes())
+    return explain(record, kpi, record.completeness)
+
+
+@pytest.mark.parametrize(
+    ("kpi", "value", "counts"),
+    [
+        ("active_visitors", "412 visitors", "412 visitors"),
+        ("sessions", "447 sessions", "409 open + 38 ended = 447"),
+        ("pages_per_session", "4.18", "159 / 38 ended sessions = 4.18"),
+        ("bounce_rate", "31.58 %", "12 / 38 ended sessions = 31.58 %"),
+        ("ctr", "10.00 %", "100 / 1,000 impressions = 10.00 %"),
+        (
+            "nps",
+            "+40.0",
+            "100 x (300 promoters - 100 detractors) / 500 answers, latest per respondent = +40.0",
+        ),
+        ("csat", "none: there is nothing to divide by yet", "0 / 0 answers, latest per respondent"),
+    ],
+)
+def test_the_formula_with_its_counts(kpi: str, value: str, counts: str) -> None:
+    found = explained("five-minutes", kpi)
+    assert (found.value, found.counts) == (value, counts)
+    assert (found.formula, found.meaning) == (KPIS[kpi].formula, KPIS[kpi].meaning)
+    assert found.window == "5m: from 2026-11-22T10:14:58.000Z to 2026-11-22T10:19:58.000Z"
+    assert (found.site, found.segment) == ("shop-es", "all: the whole site")
+
+
+def test_the_interval_in_one_sentence() -> None:
+    assert explained("five-minutes", "ctr").interval == (
+        "From 8.29 % to 12.02 %: an interval made this way (wilson) holds the true value behind such traffic "
+        "in 95 of 100 cases."
+    )
+    assert "exact" in explained("five-minutes", "sessions").interval
+    assert "no interval" in explained("five-minutes", "csat").interval
+
+
+def test_what_holds_the_number_back() -> None:
+    found = explained("all-catching-up", "sessions")
+    assert found.completeness.startswith("Catching up")
+    assert "2 of 4 partitions are current" in found.completeness
+    assert found.held_by == "engagement.clicks.v1"
+    assert found.window == "all: everything up to 2026-11-22T10:19:58.000Z"
+
+
+def test_a_doubtful_rate_says_why() -> None:
+    [caveat, *_] = explained("one-element-suspect-ctr", "ctr").caveats
+    assert "more hits than trials" in caveat
+
+
+# One example leaves out what a worker always writes: only the contract's reader takes it.
+WHOLE = sorted({path.stem for path in EXAMPLES.glob("*.json")} - {"empty-scores-and-means"})
+
+
+@pytest.mark.parametrize("example", WHOLE)
+def test_every_number_of_every_example_can_be_explained(example: str) -> None:
+    kpis = json.loads((EXAMPLES / f"{example}.json").read_bytes())["kpis"]
+    for kpi in kpis:
+        found = explained(example, kpi)
+        assert found.value
+        assert found.interval.endswith(".")
+        assert found.completeness.endswith(".")
