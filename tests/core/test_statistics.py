@@ -149,6 +149,11 @@ def test_a_bucket_holds_its_own_middle_and_buckets_are_in_order(value: int) -> N
     assert bucket_of(value + 1) in (bucket, bucket + 1)
 
 
+@given(st.lists(st.integers(0, 63), min_size=1, max_size=19))
+def test_p95_of_fewer_than_twenty_values_is_the_largest(values: list[int]) -> None:
+    assert percentile(_histogram(values), len(values), 95) == max(values)
+
+
 def test_a_histogram_that_does_not_hold_its_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="holds 1 values, not 2"):
         percentile({3: 1}, 2, 95)
