@@ -56,12 +56,14 @@ def multinomial(n: int, shares: Sequence[float], negligible: float = NEGLIGIBLE)
     first, *others = shares
     everything = math.fsum(shares)
     share = min(1.0, first / everything) if everything > 0 else 0.0
-    for k, weight in binomial(n, share, negligible):
-        if len(others) == 1:
+    if len(others) == 1:
+        for k, weight in binomial(n, share, negligible):
             yield (k, n - k), weight
-            continue
+        return
+    for k, weight in binomial(n, share, negligible):
+        given = (k,)
         for outcome, conditional in multinomial(n - k, others, negligible / weight):
-            yield (k, *outcome), weight * conditional
+            yield given + outcome, weight * conditional
 
 
 def coverage(samples: Sequence[Sample], interval: Callable[[Outcome], Interval], truth: float) -> float:
