@@ -38,6 +38,7 @@ EventId = Annotated[str, Field(min_length=1, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Dimension = Annotated[str, Field(max_length=64)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
+UserAgent = Annotated[str, Field(max_length=512)]
 Text = Annotated[str, Field(max_length=2048)]
 Position = Annotated[int, Field(ge=0, le=MAX_POSITION)]
 ScalePoint = Annotated[int, Field(ge=-SCALE_LIMIT, le=SCALE_LIMIT)]
@@ -58,10 +59,15 @@ class _Common(BaseModel):
     occurred_at: EventTime
     received_at: EventTime | None = None
     channel: Dimension | None = None
+    """By default derived from the referrer and the page's address (docs/channels.md)."""
     campaign: Dimension | None = None
+    """By default `utm_campaign` of the page's address."""
     device: Dimension | None = None
+    """By default derived from the user agent."""
     country: Dimension | None = None
     plan: Dimension | None = None
+    user_agent: UserAgent | None = None
+    """As the browser sends it. Never published: it says the device, and whether this is a bot."""
     consent: Literal["granted", "denied"] | None = None
     """`denied`: counted as such and forgotten."""
 

@@ -26,6 +26,7 @@ ASSETS: Final = frozenset(
 )
 SEEN: Final = frozenset({"200", "304"})
 LONGEST_URL: Final = 2048
+LONGEST_AGENT: Final = 512
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """English whatever the locale, which `calendar` and `strptime` would follow."""
 
@@ -102,6 +103,7 @@ def page_view(line: str, number: int, origin: Origin) -> PageView | None:
         "occurred_at": event_time(fields.time),
         "url": url,
         "referrer": fields.referrer[:LONGEST_URL] if fields.referrer not in ("", "-") else None,
+        "user_agent": fields.agent[:LONGEST_AGENT] if fields.agent not in ("", "-") else None,
     }
     try:
         return _as_page_view(event)

@@ -22,6 +22,7 @@ SiteId = Annotated[str, Meta(min_length=1, max_length=64)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Dimension = Annotated[str, Meta(max_length=64)]
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
+UserAgent = Annotated[str, Meta(max_length=512)]
 Text = Annotated[str, Meta(max_length=2048)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Position = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -31,7 +32,9 @@ Surface = Literal["page", "mail", "ad", "push"]
 
 # gc=False: an event holds strings, numbers and one list of strings, never a cycle, and a million of them
 # must not cost the garbage collector anything.
-class _Common(Struct, frozen=True, gc=False, kw_only=True, tag_field="type"):
+# omit_defaults: what an event says is written without what it leaves out, so that a new optional field does
+# not make a retry look like other content.
+class _Common(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
     event_id: EventId
     site_id: SiteId = "default"
     visitor_id: Name
@@ -43,6 +46,7 @@ class _Common(Struct, frozen=True, gc=False, kw_only=True, tag_field="type"):
     device: Dimension | None = None
     country: Dimension | None = None
     plan: Dimension | None = None
+    user_agent: UserAgent | None = None
     consent: Literal["granted", "denied"] | None = None
 
 

@@ -94,6 +94,12 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     # Values of one dimension admitted per partition and site; later ones are counted as `(other)`.
     dimension_values: int = 10_000
     goals: tuple[Goal, ...] = ()
+    # Tags of a page's address that may be read, for channel and campaign; no other parameter ever is.
+    query_parameters: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
+    # A referrer on one of these hosts, or below, is the site itself: lower case, without port.
+    own_hosts: tuple[str, ...] = ()
+    # Events whose user agent is a bot's are counted as such, and nowhere else.
+    exclude_bots: bool = True
     # Width of the settled windows that are kept; None keeps none.
     settled_ms: int | None = None
 

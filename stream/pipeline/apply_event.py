@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import xxhash
 
@@ -16,7 +15,6 @@ from stream.core.sessions import (
     OPEN,
     UNSEEN,
     Customer,
-    Origin,
     Session,
     Visitor,
     earlier,
@@ -82,7 +80,7 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
     """The session of the event, extended (or merged, or opened) so that it covers the event's time."""
     sessions, gap_ms = visitor.sessions, state.policy.gap_ms
     if not sessions or t > sessions[-1].last_ms + gap_ms:
-        session = _session_of(topic, event, t)
+        session = _session_of(state, topic, event, t)
         site.everyone.rows[t // TEN_SECONDS_MS][engagement.OPEN] += 1
         visitor.sessions = (*sessions, session)
         state.ending.file(t + gap_ms + 1, (visitor, session))
@@ -122,7 +120,7 @@ def _join_any(
 ) -> Session:
     """The general case: retract every session the event reaches, merge them with it, count the result."""
     joined = reached(visitor.sessions, t, state.policy.gap_ms)
-    result = _session_of(topic, event, t)
+    result = _session_of(state, topic, event, t)
     for session in joined:
         count_session(state, site, session, -1)
         if session.pairs:
@@ -144,7 +142,7 @@ def _join_any(
     return result
 
 
-def _session_of(topic: int, event: Event, t: int) -> Session:
+def _session_of(state: PartitionState, topic: int, event: Event, t: int) -> Session:
     """A session of one event, not yet counted by type."""
     url: str | None = getattr(event, "url", None)
     customer = event.customer_id
@@ -152,16 +150,9 @@ def _session_of(topic: int, event: Event, t: int) -> Session:
     return Session(
         t, event.event_id, topic, t, event.event_id, topic, 1,
         entry_page=None if url is None else page_path(url),
-        origin=_origin(
-            event.referrer if event.__class__ is PageView else None,
-            event.channel, event.campaign, event.device, event.country, event.plan,
-        ),
+        origin=state.origins.of(event),
         customer=None if customer is None else Customer(t, event.event_id, customer),
     )  # fmt: skip
-
-
-# Most visits come from few places: one object for each of these, not one for each visit.
-_origin = lru_cache(maxsize=16_384)(Origin)
 
 
 def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PageView, t: int) -> None:

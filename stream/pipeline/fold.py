@@ -1,6 +1,6 @@
 """Fold one batch into the state: judge every record, and let what counts change the state.
 
-Per record, in this order: valid, future, consent, late, duplicate, counted. Lateness is judged by
+Per record, in this order: valid, future, consent, bot, late, duplicate, counted. Lateness is judged by
 progress and the topic's own clock as they stood *before* the record, and both move after it, so that
 results never depend on where one batch ends and the next begins.
 """
@@ -22,6 +22,7 @@ from stream.pipeline.batch import Batch, Record
 from stream.pipeline.dead_letters import dead_letter
 from stream.pipeline.decode import BadRecord
 from stream.pipeline.partition_state import TOPIC_INDEX, Fingerprint, PartitionState
+from stream.pipeline.user_agents import agent_of
 
 _encode_event = msgspec.msgpack.Encoder().encode
 
@@ -76,6 +77,8 @@ def _judge(state: PartitionState, topic: int, batch: Batch, record: Record, even
     own_limit_ms = progress.topics[topic].clock_ms - late_own
     if event.consent == "denied":
         state.accounting.no_consent += 1
+    elif event.user_agent is not None and policy.exclude_bots and agent_of(event.user_agent).is_bot:
+        state.accounting.bots += 1
     elif t < own_limit_ms or t < progress.progress_ms - late_progress:
         _late(state, batch, record, own_topic=t < own_limit_ms)
     else:

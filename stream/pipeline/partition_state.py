@@ -17,6 +17,7 @@ from stream.core.settled import Settled
 from stream.core.surveys import History
 from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
 from stream.pipeline.batch import Output
+from stream.pipeline.origins import origins_of
 
 ALL = "all"
 OTHER = "(other)"
@@ -34,14 +35,15 @@ class Accounting(msgspec.Struct):
     late_other_topic: int = 0
     refused: int = 0
     no_consent: int = 0
+    bots: int = 0
 
     @property
     def late(self) -> int:
         return self.late_own_topic + self.late_other_topic
 
     def balances(self) -> bool:
-        parts = self.counted + self.duplicates + self.conflicts + self.late + self.refused + self.no_consent
-        return self.read == parts
+        kept = self.counted + self.duplicates + self.conflicts
+        return self.read == kept + self.late + self.refused + self.no_consent + self.bots
 
 
 class Fingerprint(msgspec.Struct, array_like=True, frozen=True):
@@ -121,6 +123,7 @@ class PartitionState:
         self.tolerances = [
             late_before_ms(index == self.progress.survey, policy) for index in range(len(INPUT_TOPICS))
         ]
+        self.origins = origins_of(policy)
         self.accounting = Accounting()
         self.fingerprints: dict[str, Fingerprint] = {}
         self.sites: dict[str, Site] = {}

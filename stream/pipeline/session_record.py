@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,6 +10,7 @@ from schemas.headers import SESSION_SCHEMA, session_identity
 from schemas.keys import session_key
 from schemas.times import rfc3339
 from schemas.topics import SESSIONS
+from stream.core.channels import host_of
 from stream.core.event_time import NEVER_MS
 from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, is_overlong, session_id
 from stream.pipeline.batch import Output
@@ -116,12 +116,7 @@ def _source(partition: int, progress_ms: int) -> Source:
 @lru_cache(maxsize=4096)
 def referrer_host(referrer: str | None) -> str | None:
     """The host a visit came from; nothing of the path or query, which may hold personal data."""
-    if not referrer:
-        return None
-    try:
-        return urlsplit(referrer).hostname
-    except ValueError:
-        return None
+    return referrer if referrer is None or "//" not in referrer else host_of(referrer)
 
 
 def _id_of(visitor: Visitor, session: Session) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -20,11 +21,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.topics import DEFAULT_PARTITIONS
+from stream.core.channels import TAGS
 from stream.core.policy import DAY_MS, Goal, Policy
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
 PREFIX: Final = "LATIDO_"
 NAMESPACE: Final = r"^[A-Za-z0-9._-]{1,64}$"
+HOST: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 SHORTEST_TOKEN: Final = 16
 MAX_GAP_MS: Final = DAY_MS
 MAX_GRACE_MS: Final = 365 * DAY_MS
@@ -45,6 +48,7 @@ def _as_list(value: object) -> object:
 
 DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 ToleranceMs = Annotated[int | None, BeforeValidator(parse_tolerance)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)]
 GoalSetting = Annotated[Goal, PlainValidator(_as_goal)]
 
 
@@ -106,7 +110,7 @@ class CollectorSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     token: SecretStr | None = None
     """What callers send as `Authorization: Bearer TOKEN`."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)] = ()
+    cors_origins: Names = ()
     """Origins whose pages may call from a browser, such as https://shop.example; none by default."""
     in_flight: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Requests handled at a time; more are answered 429."""
@@ -173,6 +177,13 @@ class Settings(BaseSettings):
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
+    query_parameters: Names = _RULES.query_parameters
+    """Parameters of a page's address that may be read, for channel and campaign; no other one ever is."""
+    own_hosts: Names = _RULES.own_hosts
+    """Hosts of the sites themselves, such as shop.example: a visit from there, or below, is no referral."""
+    exclude_bots: bool = _RULES.exclude_bots
+    """Whether events with a bot's user agent are only counted as such."""
+
     salt: SecretStr | None = None
     """Secret that turns client addresses of access logs into visitor ids."""
 
@@ -194,6 +205,21 @@ class Settings(BaseSettings):
     @classmethod
     def _names_differ(cls, goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
         return check_goals(goals)
+
+    @field_validator("query_parameters")
+    @classmethod
+    def _parameters_are_read(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in TAGS:
+                raise ValueError(f"holds a name that is read for nothing; leave some of {', '.join(TAGS)}")
+        return names
+
+    @field_validator("own_hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(HOST, host, re.ASCII | re.IGNORECASE) for host in hosts):
+            raise ValueError("holds something that is no host; write shop.example, without scheme or port")
+        return tuple(host.lower() for host in hosts)
 
     @property
     def redis_url(self) -> str:
@@ -233,4 +259,7 @@ def policy(settings: Settings) -> Policy:
         grace_ms=settings.grace,
         survey_tolerance_ms=settings.survey_tolerance,
         goals=settings.goals,
+        query_parameters=settings.query_parameters,
+        own_hosts=settings.own_hosts,
+        exclude_bots=settings.exclude_bots,
     )

@@ -13,11 +13,15 @@ from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
 from stream.core.policy import Goal, Policy
 from stream.pipeline.ports import StoreUnreachable
 from tests.builders import BASE_MS, Item, Lane, event, item, now
-from tests.oracle import Rules
+from tests.oracle import BOTS, DEVICES, Rules
 
 GOALS = (Goal("thanks", page="/thanks*"), Goal("button", element_id="e1"), Goal("form", form_id="f1"))
 RULE_GOALS = (("thanks", "page", "/thanks*"), ("button", "element", "e1"), ("form", "form", "f1"))
-URLS = ("/", "/a?x=1", "/thanks", "https://shop.example/thanks/b#c", "https://shop.example")
+URLS = ("/", "/a?x=1", "/thanks?utm_source=News&utm_medium=email&utm_campaign=Oto%C3%B1o&token=secret",
+        "https://shop.example/thanks/b#c", "https://shop.example/?gclid=secret")  # fmt: skip
+REFERRERS = ("https://Search.example:8080/q?secret", "https://www.google.co.uk/search?q=secret",
+             "https://www.shop.example/before", "http://[", "https://m.facebook.com")  # fmt: skip
+AGENTS = (*DEVICES, *BOTS, "Nobody/1.0")
 KINDS = (*("page_view",) * 4, *("click",) * 3, *("impression",) * 3, "page_ping", "form_submission",
          *("survey_answer",) * 3)  # fmt: skip
 FATES = (*("fine",) * 12, "again", "again", "retried", "conflict", "denied", "future", "broken", "misplaced")
@@ -97,7 +101,7 @@ def _body(draft: Draft, number: int, unit: int) -> dict[str, Any]:
     if draft.kind in ("page_view", "page_ping", "form_submission"):
         fields["url"] = URLS[choice % len(URLS)]
     if draft.kind == "page_view" and choice % 3 == 0:
-        fields["referrer"] = "https://Search.example:8080/q?secret"
+        fields["referrer"] = REFERRERS[choice // 3 % len(REFERRERS)]
     if draft.kind in ("click", "impression"):
         surface = ("page", "page", "mail", "ad")[choice % 4]
         fields |= {"element_id": f"e{choice // 4 % 3}", "surface": surface, "url": "/p"}
@@ -107,6 +111,8 @@ def _body(draft: Draft, number: int, unit: int) -> dict[str, Any]:
         fields["form_id"] = f"f{choice % 2}"
     if draft.kind == "survey_answer":
         fields |= _answer(choice)
+    if choice % 4 == 3:
+        fields["user_agent"] = AGENTS[choice // 4 % len(AGENTS)]
     if draft.fate == "denied":
         fields["consent"] = "denied"
     return event(draft.kind, draft.tick * unit, f"e{number}", f"v{draft.visitor}", **fields)

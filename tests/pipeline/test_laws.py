@@ -45,6 +45,7 @@ ACCOUNTING = (
     "late_other_topic",
     "refused",
     "no_consent",
+    "bots",
 )
 
 
