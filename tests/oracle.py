@@ -31,6 +31,7 @@ from stream.demo.plain_channels import campaign_of, channel_of, host_of
 from tests.builders import Item
 
 FOREVER = 10**18
+DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 # Browsers and what they run on, and bots: known to whoever writes them into a test.
 DEVICES = {
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": "desktop",
@@ -273,12 +274,16 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
 
 
 def _session_facts(visit: Visit, *, ended: bool) -> list[Fact]:
-    site, views = visit.events[0].event.site_id, visit.count(PageView)
+    fields, views = visit.record(), visit.count(PageView)
+    site, engaged_ms = fields["site_id"], fields["engaged_ms"]
     numbers = {"open": 1, "open_pages": views}
     if ended:
         numbers = {"ended": 1, "ended_pages": views, "ended_ms": visit.last - visit.first,
-                   "bounces": int(visit.is_bounce)}  # fmt: skip
-    found = [Fact(site, "all", visit.last, metric, n) for metric, n in numbers.items()]
+                   "bounces": int(visit.is_bounce), "engaged": int(fields["is_engaged"]),
+                   "active": int(visit.must_be_active), "converted": int(bool(visit.goals)),
+                   "pinged": int(bool(engaged_ms)), "engaged_ms": engaged_ms}  # fmt: skip
+    segments = ["all", *(f"{name}={fields[name]}" for name in DIMENSIONS if fields[name] is not None)]
+    found = [Fact(site, segment, visit.last, name, n) for segment in segments for name, n in numbers.items()]
     goals = visit.goals if ended else ()
     return found + [Fact(site, f"goal={goal}", visit.last, "converted_sessions", 1) for goal in goals]
 
@@ -303,8 +308,9 @@ def _event_facts(one: Counted) -> list[Fact]:
         return [Fact(site, "all", one.t, metric, 1)]
     if not isinstance(event, Impression | Click):
         return []
-    segments = ["all", f"element={event.element_id}"]
-    segments += [f"position={event.position}"] if event.position is not None else []
+    segments = ["all", f"element={event.element_id}", f"surface={event.surface}"]
+    said = {name: getattr(event, name) for name in ("position", "variant", "channel", "campaign")}
+    segments += [f"{name}={value}" for name, value in said.items() if value is not None]
     metric = "clicks" if isinstance(event, Click) else "impressions"
     return [Fact(site, segment, one.t, metric, 1) for segment in segments]
 

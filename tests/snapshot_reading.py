@@ -26,6 +26,11 @@ COUNTS = {
     "clicks": "clicks",
     "conversions": "conversions",
 }
+SHARES = {
+    "engaged_session_rate": "engaged",
+    "active_session_rate": "active",
+    "session_conversion_rate": "converted",
+}
 
 
 def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
@@ -89,6 +94,11 @@ def counts_of(kpis: dict[str, Any]) -> Counter[str]:
         found["open_pages"] = round((pages["with_open"] or 0) * sessions["value"]) - found["ended_pages"]
         found["ended_ms"] = round((kpis["session_duration_ms"]["value"] or 0) * pages["n"])
         found["bounces"] = kpis["bounce_rate"]["numerator"]
+        for name, metric in SHARES.items():
+            assert kpis[name]["denominator"] == sessions["ended"]
+            found[metric] = kpis[name]["numerator"]
+        engaged = kpis["engaged_time_ms"]
+        found["pinged"], found["engaged_ms"] = engaged["n"], round((engaged["value"] or 0) * engaged["n"])
     _read_rates(kpis, found)
     return +found
 
@@ -127,6 +137,8 @@ def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
         "pages_per_session": _share(before["ended_pages"], before["ended"]),
         "session_duration_ms": _share(before["ended_ms"], before["ended"]),
         "bounce_rate": _share(before["bounces"], before["ended"]),
+        "engaged_time_ms": _share(before["engaged_ms"], before["pinged"]),
+        **{name: _share(before[metric], before["ended"]) for name, metric in SHARES.items()},
         "ctr": _share(before["clicks"], before["impressions"]),
         "unique_ctr": _share(before["pairs_clicked"], before["pairs_seen"]),
         "csat": _share(before["csat_satisfied"], before["csat_answers"]),

@@ -102,7 +102,7 @@ def unique(counts: Counts, _: Counts) -> Rate:
     return rate(counts.get(PAIRS_CLICKED, 0), counts.get(PAIRS_SEEN, 0), of="visitor and element pairs seen")
 
 
-_SHOWN = frozenset({WHOLE, "element", "position"})
+_SHOWN = frozenset({WHOLE, "element", "position", "variant", "surface", "channel", "campaign"})
 
 KPIS = (
     Definition(
@@ -128,7 +128,7 @@ KPIS = (
         meaning="The share of those who saw an element that clicked it.",
         formula="(visitor, element) pairs clicked / pairs seen; a pair lives for a session on a page, "
                 "for seven days in mails, ads and pushes",
-        # A pair may be seen at several positions.
+        # A pair may be seen at several positions, in several campaigns: for these there is the gross rate.
         dimensions=frozenset({WHOLE, "element"}), compute=unique,
     ),
 )  # fmt: skip

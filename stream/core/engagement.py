@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from stream.core.kpi import Count, Definition, Mean, Rate
-from stream.core.sessions import Session, is_bounce
+from stream.core.kpi import WHOLE, Count, Definition, Mean, Rate
+from stream.core.sessions import SESSION_DIMENSIONS, Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import Counts
 
@@ -25,8 +25,16 @@ ENDED_MS = "ended_ms"
 ENDED_MS_SQUARED_HIGH = "ended_ms_sq_high"
 ENDED_MS_SQUARED_LOW = "ended_ms_sq_low"
 BOUNCES = "bounces"
+CONVERTED = "converted"  # ended sessions that reached a goal, whichever
+ENGAGED = "engaged"  # ended sessions that are engaged
+ACTIVE = "active"  # ended sessions with a click or a form
+PINGED = "pinged"  # ended sessions that say how long the page was in front
+ENGAGED_MS = "engaged_ms"
+ENGAGED_MS_SQUARED_HIGH = "engaged_ms_sq_high"
+ENGAGED_MS_SQUARED_LOW = "engaged_ms_sq_low"
 PAGES_HISTOGRAM = "pages:"
 DURATION_HISTOGRAM = "ms:"
+ENGAGED_HISTOGRAM = "engaged_ms:"
 
 _LOW_BITS = 32
 _LOW_MASK = (1 << _LOW_BITS) - 1
@@ -50,6 +58,23 @@ def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
         row[ENDED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
     if is_bounce(session):
         row[BOUNCES] += sign
+    if is_engaged(session):
+        row[ENGAGED] += sign
+    if session.goals:
+        row[CONVERTED] += sign
+    if session.clicks or session.form_submissions:
+        row[ACTIVE] += sign
+    if session.engaged_ms:
+        _add_engaged(row, session.engaged_ms, sign)
+
+
+def _add_engaged(row: dict[str, int], engaged_ms: int, sign: int) -> None:
+    squared = engaged_ms * engaged_ms
+    row[PINGED] += sign
+    row[ENGAGED_MS] += sign * engaged_ms
+    row[ENGAGED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
+    row[ENGAGED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
+    row[f"{ENGAGED_HISTOGRAM}{bucket_of(engaged_ms)}"] += sign
 
 
 @lru_cache(maxsize=4096)
@@ -91,6 +116,26 @@ def duration(counts: Counts, _: Counts) -> Mean:
     )  # fmt: skip
 
 
+def engaged_time(counts: Counts, _: Counts) -> Mean:
+    squares = (counts.get(ENGAGED_MS_SQUARED_HIGH, 0) << _LOW_BITS) + counts.get(ENGAGED_MS_SQUARED_LOW, 0)
+    return mean(
+        counts.get(ENGAGED_MS, 0), squares, counts.get(PINGED, 0),
+        _histogram(counts, ENGAGED_HISTOGRAM), of="ended sessions with page pings",
+    )  # fmt: skip
+
+
+def engaged_share(counts: Counts, _: Counts) -> Rate:
+    return rate(counts.get(ENGAGED, 0), counts.get(ENDED, 0), of="ended sessions")
+
+
+def converted_share(counts: Counts, _: Counts) -> Rate:
+    return rate(counts.get(CONVERTED, 0), counts.get(ENDED, 0), of="ended sessions")
+
+
+def active_share(counts: Counts, _: Counts) -> Rate:
+    return rate(counts.get(ACTIVE, 0), counts.get(ENDED, 0), of="ended sessions")
+
+
 def bounce_rate(counts: Counts, _: Counts) -> Rate:
     return rate(counts.get(BOUNCES, 0), counts.get(ENDED, 0), of="ended sessions")
 
@@ -98,6 +143,8 @@ def bounce_rate(counts: Counts, _: Counts) -> Rate:
 def _visitors(counts: Counts, _: Counts) -> Count:
     return Count(counts.get(VISITORS, 0))
 
+
+_SESSIONS = frozenset({WHOLE, *SESSION_DIMENSIONS})
 
 # Visitors count where each was *last* seen: of an earlier window only those are known who did not come
 # back since, so the window before has no exact value.
@@ -117,7 +164,7 @@ KPIS = (
     Definition(
         id="sessions", label="Sessions", unit="sessions", better="up",
         meaning="How many visits there were: events of a visitor with no silence longer than the gap.",
-        formula="sessions whose last event lies in the window, open and ended", compute=sessions,
+        formula="sessions whose last event lies in the window, open and ended", compute=sessions, dimensions=_SESSIONS,
     ),
     Definition(
         id="page_views", label="Page views", unit="events", better="up",
@@ -127,18 +174,43 @@ KPIS = (
     Definition(
         id="pages_per_session", label="Pages per session", unit="page views", better="up",
         meaning="How many pages a visit has on average.",
-        formula="page views of ended sessions / ended sessions", compute=pages_per_session,
+        formula="page views of ended sessions / ended sessions", compute=pages_per_session, dimensions=_SESSIONS,
     ),
     Definition(
         id="session_duration_ms", label="Session duration", unit="milliseconds", better="up",
         meaning="How long a visit takes on average, from its first event to its last.",
-        formula="sum over ended sessions of (last event - first event) / ended sessions", compute=duration,
+        formula="sum over ended sessions of (last event - first event) / ended sessions", compute=duration, dimensions=_SESSIONS,
     ),
     Definition(
         id="bounce_rate", label="Bounce rate", unit="share from 0 to 1", better="down",
         meaning="The share of the visits that saw one page and did nothing else.",
         formula="ended sessions with one page view, no click and no form / ended sessions",
-        compute=bounce_rate,
+        compute=bounce_rate, dimensions=_SESSIONS,
+    ),
+    Definition(
+        id="engaged_time_ms", label="Engaged time", unit="milliseconds", better="up",
+        meaning="How long the page was in front of somebody who did something, per visit.",
+        formula="sum of engaged_ms of page pings / ended sessions that sent any",
+        source="the heartbeat of the Snowplow and Chartbeat trackers", compute=engaged_time, dimensions=_SESSIONS,
+    ),
+    Definition(
+        id="engaged_session_rate", label="Engaged sessions", unit="share from 0 to 1", better="up",
+        meaning="The share of the visits with two page views, ten seconds or a goal.",
+        formula="engaged ended sessions / ended sessions",
+        source="the engagement rate of Google Analytics 4", compute=engaged_share, dimensions=_SESSIONS,
+    ),
+    # The session record also calls a session active in which a survey was answered. An answer may come a
+    # month later; a share that waited for it would never stand still.
+    Definition(
+        id="active_session_rate", label="Active sessions", unit="share from 0 to 1", better="up",
+        meaning="The share of the visits in which something was clicked or sent; the others only looked.",
+        formula="ended sessions with a click or a form submission / ended sessions", compute=active_share, dimensions=_SESSIONS,
+    ),
+    Definition(
+        id="session_conversion_rate", label="Converted sessions", unit="share from 0 to 1", better="up",
+        meaning="The share of the visits that reached a goal, whichever; none is set unless settings name it.",
+        formula="ended sessions that reached a goal / ended sessions",
+        compute=converted_share, dimensions=_SESSIONS,
     ),
     Definition(
         id="form_submissions", label="Form submissions", unit="events", better="up",

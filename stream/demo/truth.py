@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from schemas.events import Click, Event, FormSubmission, Impression, PageView, SurveyAnswer
+from schemas.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from schemas.keys import segment_name, snapshot_key
+from stream.demo.plain_channels import campaign_of, channel_of, device_of
 from stream.demo.plain_log import DAY_MS, MINUTE_MS, Accepted, LogRecord, Rules, accept
 from stream.demo.plain_statistics import Kpi, mean, rate, score
 
@@ -40,6 +41,11 @@ SATISFIED_FROM = {
 WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
 
 
+DERIVED = {"channel": channel_of, "campaign": campaign_of, "device": device_of}
+VISIT_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
+SHOWN_DIMENSIONS = ("position", "variant", "surface", "channel", "campaign")
+
+
 @dataclass
 class Visit:
     """One session."""
@@ -60,7 +66,27 @@ class Visit:
 
     @property
     def is_bounce(self) -> bool:
-        return self.count(PageView) == 1 and self.count(Click) == 0 and self.count(FormSubmission) == 0
+        return self.count(PageView) == 1 and not self.is_active
+
+    @property
+    def is_active(self) -> bool:
+        return self.count(Click) + self.count(FormSubmission) > 0
+
+    @property
+    def is_engaged(self) -> bool:
+        return self.count(PageView) >= 2 or self.last - self.first >= 10_000 or bool(self.goals)
+
+    @property
+    def engaged_ms(self) -> int:
+        return sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing))
+
+    def value(self, dimension: str) -> str | None:
+        """What the first event says of where the visit came from."""
+        event = self.events[0].event
+        if dimension in DERIVED:
+            return DERIVED[dimension](event)
+        said: str | None = getattr(event, dimension)
+        return said
 
 
 @dataclass(frozen=True)
@@ -266,7 +292,7 @@ Segment = tuple[str, list[int], Callable[[Span], Kpis]]
 
 
 def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
-    """Segment `all`, and every element, position, survey and goal that occurs.
+    """Segment `all`, and every element, survey, goal and dimension value that occurs.
 
     Each by its name, the times of all it counts (it is there while one is in the window or the one
     before), and what its figures are in a span.
@@ -285,9 +311,8 @@ def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
         mine = [one for one in shown if shown_of(one).element_id == element]
         pairs = [pair for pair in site.pairs if pair.element == element]
         yield segment_name("element", element), times_of(mine), partial(click_kpis, mine, pairs)
-    for position in {shown_of(one).position for one in shown} - {None}:
-        mine = [one for one in shown if shown_of(one).position == position]
-        yield segment_name("position", str(position)), times_of(mine), partial(position_kpis, mine)
+    for dimension in {*SHOWN_DIMENSIONS, *VISIT_DIMENSIONS}:
+        yield from dimension_segments(site, ended, shown, dimension)
     for survey in {answer.survey for answer in site.answers}:
         answers = [answer for answer in site.answers if answer.survey == survey]
         yield segment_name("survey", survey), [answer.t for answer in answers], partial(survey_kpis, answers)
@@ -296,22 +321,60 @@ def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
         yield segment_name("goal", goal), times + ends, partial(goal_kpis, site, goal, ended)
 
 
+def dimension_segments(
+    site: Site, ended: Sequence[Visit], shown: Sequence[Accepted], dimension: str
+) -> Iterator[Segment]:
+    """Every value of a dimension: its visits by where they came from, what was shown by its own event."""
+    of_visits, of_shown = dimension in VISIT_DIMENSIONS, dimension in SHOWN_DIMENSIONS
+    visits = [(visit.value(dimension), visit) for visit in site.visits if of_visits]
+    seen = [(getattr(shown_of(one), dimension), one) for one in shown if of_shown]
+    are_ended = {id(visit) for visit in ended}
+    for value in {found for found, _ in [*visits, *seen] if found is not None}:
+        mine = [visit for found, visit in visits if found == value]
+        over = [visit for visit in mine if id(visit) in are_ended]
+        elements = [one for found, one in seen if found == value]
+
+        def kpis(
+            span: Span, mine: Sequence[Visit] = mine, over: Sequence[Visit] = over,
+            elements: Sequence[Accepted] = elements,
+        ) -> Kpis:  # fmt: skip
+            sessions = session_kpis(mine, over, span) if of_visits else {}
+            return sessions | (gross_kpis(elements, span) if of_shown else {})
+
+        times = [visit.last for visit in mine] + times_of(elements)
+        yield segment_name(dimension, str(value)), times, kpis
+
+
 def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:
     """Sessions by their last event, views and forms by their own time, visitors by when last seen."""
-    over = [visit for visit in ended if span.has(visit.last)]
-    visits = [visit for visit in site.visits if span.has(visit.last)]
-    pages = [visit.count(PageView) for visit in over]
-    with_open = sum(visit.count(PageView) for visit in visits) / len(visits) if visits else None
-    durations = [visit.last - visit.first for visit in over]
-    sessions = {"value": len(visits), "open": len(visits) - len(over), "ended": len(over)}
     return {
         "page_views": span.count(times_of(site.events, PageView)),
         "form_submissions": span.count(times_of(site.events, FormSubmission)),
         "unique_visitors": span.count(site.last_seen),
+        **session_kpis(site.visits, ended, span),
+    }
+
+
+def session_kpis(visits: Sequence[Visit], ended: Sequence[Visit], span: Span) -> Kpis:
+    """Sessions by their last event."""
+    over = [visit for visit in ended if span.has(visit.last)]
+    visits = [visit for visit in visits if span.has(visit.last)]
+    pages = [visit.count(PageView) for visit in over]
+    with_open = sum(visit.count(PageView) for visit in visits) / len(visits) if visits else None
+    durations = [visit.last - visit.first for visit in over]
+    engaged = [visit.engaged_ms for visit in over]
+    sessions = {"value": len(visits), "open": len(visits) - len(over), "ended": len(over)}
+    return {
         "sessions": {"type": "count", **sessions},
         "pages_per_session": mean(pages, "ended sessions", with_open=with_open),
         "session_duration_ms": mean(durations, "ended sessions"),
         "bounce_rate": rate(sum(visit.is_bounce for visit in over), len(over), "ended sessions"),
+        "engaged_time_ms": mean([ms for ms in engaged if ms], "ended sessions with page pings"),
+        "engaged_session_rate": rate(sum(visit.is_engaged for visit in over), len(over), "ended sessions"),
+        "session_conversion_rate": rate(
+            sum(bool(visit.goals) for visit in over), len(over), "ended sessions"
+        ),
+        "active_session_rate": rate(sum(visit.is_active for visit in over), len(over), "ended sessions"),
     }
 
 
@@ -319,14 +382,14 @@ def click_kpis(shown: Sequence[Accepted], pairs: Sequence[Pair], span: Span) -> 
     """Impressions and clicks by their own times, pairs by theirs."""
     in_span = [pair for pair in pairs if span.has(pair.t)]
     seen = [pair for pair in in_span if pair.seen]
-    kpis = position_kpis(shown, span)
+    kpis = gross_kpis(shown, span)
     kpis["ctr"]["unmatched_clicks"] = sum(pair.clicks for pair in in_span if not pair.seen)
     clicked = sum(pair.clicks > 0 for pair in seen)
     return {**kpis, "unique_ctr": rate(clicked, len(seen), "visitor and element pairs seen")}
 
 
-def position_kpis(shown: Sequence[Accepted], span: Span) -> Kpis:
-    """Gross figures: one pair may be seen at several positions."""
+def gross_kpis(shown: Sequence[Accepted], span: Span) -> Kpis:
+    """Clicks and impressions: one pair may be seen at several positions, in several campaigns."""
     impressions = span.count(times_of(shown, Impression))
     clicks = span.count(times_of(shown, Click))
     ctr = rate(clicks["value"], impressions["value"], "impressions", unmatched_clicks=0)

@@ -64,16 +64,22 @@ def _presence(
 
 def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
     """Add (or with sign -1 retract) what a session contributes, open or ended, to the bucket it ends in."""
-    bucket = session.last_ms // TEN_SECONDS_MS
-    row = site.everyone.rows[bucket]
+    bucket, cap = session.last_ms // TEN_SECONDS_MS, state.policy.dimension_values
     if session.phase == OPEN:
-        row[engagement.OPEN] += sign
-        row[engagement.OPEN_PAGES] += sign * session.page_views
+        count_open(site.tallies_of(session.origin, cap), bucket, session.page_views, sign)
         return
-    engagement.add_ended(row, session, sign)
+    for tally in site.tallies_of(session.origin, cap):
+        engagement.add_ended(tally.rows[bucket], session, sign)
     for goal in session.goals:
-        tally = site.segment("goal", goal, state.policy.dimension_values)
-        tally.rows[bucket][conversion.CONVERTED_SESSIONS] += sign
+        site.segment("goal", goal, cap).rows[bucket][conversion.CONVERTED_SESSIONS] += sign
+
+
+def count_open(tallies: tuple[SegmentTally, ...], bucket: int, pages: int, sign: int) -> None:
+    """Add (or with sign -1 retract) an open session."""
+    for tally in tallies:
+        row = tally.rows[bucket]
+        row[engagement.OPEN] += sign
+        row[engagement.OPEN_PAGES] += sign * pages
 
 
 def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:
@@ -81,32 +87,32 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
     sessions, gap_ms = visitor.sessions, state.policy.gap_ms
     if not sessions or t > sessions[-1].last_ms + gap_ms:
         session = _session_of(state, topic, event, t)
-        site.everyone.rows[t // TEN_SECONDS_MS][engagement.OPEN] += 1
+        tallies = site.tallies_of(session.origin, state.policy.dimension_values)
+        count_open(tallies, t // TEN_SECONDS_MS, 0, 1)
         visitor.sessions = (*sessions, session)
         state.ending.file(t + gap_ms + 1, (visitor, session))
         return session
     session = sessions[-1]
     # After the first event of the last session there is nothing before it that could be reached.
     if session.phase == OPEN and session.first_ms < t:
-        _extend_open(site, session, topic, event, t)
+        _extend_open(state, site, session, topic, event, t)
         if session.publication.ids:
             state.renamed.append((visitor, session))
         return session
     return _join_any(state, site, visitor, topic, event, t)
 
 
-def _extend_open(site: Site, session: Session, topic: int, event: Event, t: int) -> None:
+def _extend_open(
+    state: PartitionState, site: Site, session: Session, topic: int, event: Event, t: int
+) -> None:
     """An event after the first one of an open session: at most its last event and its sums change."""
     session.events += 1
     if t > session.last_ms:
         old, new = session.last_ms // TEN_SECONDS_MS, t // TEN_SECONDS_MS
         if old != new:
-            row, pages = site.everyone.rows[old], session.page_views
-            row[engagement.OPEN] -= 1
-            row[engagement.OPEN_PAGES] -= pages
-            row = site.everyone.rows[new]
-            row[engagement.OPEN] += 1
-            row[engagement.OPEN_PAGES] += pages
+            tallies = site.tallies_of(session.origin, state.policy.dimension_values)
+            count_open(tallies, old, session.page_views, -1)
+            count_open(tallies, new, session.page_views, 1)
         session.last_ms, session.last_id, session.last_topic = t, event.event_id, topic
     elif earlier(session.last_ms, session.last_id, session.last_topic, t, event.event_id, topic):
         session.last_id, session.last_topic = event.event_id, topic
@@ -157,10 +163,9 @@ def _session_of(state: PartitionState, topic: int, event: Event, t: int) -> Sess
 
 def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PageView, t: int) -> None:
     session = _presence(state, site, visitor, topic, event, t)
-    bucket, last, rows = t // TEN_SECONDS_MS, session.last_ms // TEN_SECONDS_MS, site.everyone.rows
-    row = rows[bucket]
-    row[engagement.PAGE_VIEWS] += 1
-    (row if last == bucket else rows[last])[engagement.OPEN_PAGES] += 1
+    site.everyone.rows[t // TEN_SECONDS_MS][engagement.PAGE_VIEWS] += 1
+    for tally in site.tallies_of(session.origin, state.policy.dimension_values):
+        tally.rows[session.last_ms // TEN_SECONDS_MS][engagement.OPEN_PAGES] += 1
     session.page_views += 1
     if session.events == 1:
         session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, session.entry_page
@@ -209,12 +214,16 @@ def _stay(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
 
 
 def _count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
-    """Gross counts: the site, the element and its position."""
+    """Gross counts: the site, the element, and everything the event says of where it was shown."""
     bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
     site.everyone.rows[bucket][metric] += 1
-    site.segment("element", event.element_id, cap).rows[bucket][metric] += 1
-    if event.position is not None:
-        site.segment("position", str(event.position), cap).rows[bucket][metric] += 1
+    for dimension, value in (
+        ("element", event.element_id), ("surface", event.surface),
+        ("position", None if event.position is None else str(event.position)),
+        ("variant", event.variant), ("channel", event.channel), ("campaign", event.campaign),
+    ):  # fmt: skip
+        if value is not None:
+            site.segment(dimension, value, cap).rows[bucket][metric] += 1
 
 
 def _pair(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stream.core import engagement
 from stream.core.event_time import NEVER_MS
 from stream.core.sessions import (
     ENDED,
@@ -15,7 +14,6 @@ from stream.core.sessions import (
     next_publication,
     session_id,
 )
-from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.apply_event import count_session
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, tombstone
@@ -55,9 +53,7 @@ def _end(state: PartitionState, wall_ms: int | None) -> None:
 def _close(state: PartitionState, visitor: Visitor, session: Session) -> None:
     """Count the session as ended instead of open."""
     site = state.sites[visitor.site_id]
-    row = site.everyone.rows[session.last_ms // TEN_SECONDS_MS]
-    row[engagement.OPEN] -= 1
-    row[engagement.OPEN_PAGES] -= session.page_views
+    count_session(state, site, session, -1)
     session.phase = ENDED
     count_session(state, site, session, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -11,8 +11,9 @@ from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
 from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
+from stream.core.events import Event
 from stream.core.policy import MINUTE_MS, Policy
-from stream.core.sessions import ENDED, Session, Visitor
+from stream.core.sessions import ENDED, Origin, Session, Visitor, segments_of
 from stream.core.settled import Settled
 from stream.core.surveys import History
 from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
@@ -21,6 +22,7 @@ from stream.pipeline.origins import origins_of
 
 ALL = "all"
 OTHER = "(other)"
+_ORIGINS_REMEMBERED = 16_384
 TOPIC_INDEX = {topic: index for index, topic in enumerate(INPUT_TOPICS)}
 
 
@@ -93,6 +95,7 @@ class Site:
         self.everyone = SegmentTally()
         self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
         self._admitted: dict[str, int] = {}  # dimension -> number of values
+        self._of_origin: dict[Origin, tuple[SegmentTally, ...]] = {}
 
     def segment(self, dimension: str, value: str, cap: int) -> SegmentTally:
         """The tally of one dimension value; beyond `cap` values all new ones share `(other)`."""
@@ -103,6 +106,16 @@ class Site:
         if self._admitted.get(dimension, 0) >= cap and value != OTHER:
             return self.segment(dimension, OTHER, cap)
         return self.admit(name)
+
+    def tallies_of(self, origin: Origin, cap: int) -> tuple[SegmentTally, ...]:
+        """Where a session of this origin counts: the whole site, and each dimension value it has."""
+        tallies = self._of_origin.get(origin)
+        if tallies is None:
+            if len(self._of_origin) >= _ORIGINS_REMEMBERED:
+                self._of_origin.clear()
+            dimensions = (self.segment(name, value, cap) for name, value in segments_of(origin))
+            tallies = self._of_origin[origin] = (self.everyone, *dimensions)
+        return tallies
 
     def admit(self, name: str) -> SegmentTally:
         """Open the tally of a segment by its full name."""
@@ -143,6 +156,8 @@ class PartitionState:
         self.outputs: list[Output] = []
         self.refused_in_a_row = 0
         self.frozen_end_ms: int | None = None  # windows end here whatever the clocks say
+        # Told of every event that counts (topic, event, time), in the order of arrival: a replay's own use.
+        self.witness: Callable[[int, Event, int], None] | None = None
 
     def site(self, site_id: str) -> Site:
         site = self.sites.get(site_id)

@@ -58,7 +58,7 @@ def test_window_sums_that_were_not_written_yet_are_written_after_a_restart() -> 
     lane.empty("VCFS")
     snapshot = lane.snapshot()
     assert snapshot.current
-    counts = {key: r.kpis["page_views"].value for key, r in snapshot.records.items()}
+    counts = {key: r.kpis["page_views"].value for key, r in snapshot.records.items() if key.endswith("|all")}
     assert counts == dict.fromkeys(counts, 2)
     assert len(counts) == 6
 
