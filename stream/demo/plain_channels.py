@@ -1,6 +1,6 @@
-"""Channel and campaign of a visit, the plain way: the same table of rules, read once more from scratch.
+"""Channel, campaign and device of a visit, the plain way: the same table of rules, read from scratch.
 
-It knows the default settings only: all three tags, and no hosts of one's own.
+It knows the default settings only (all three tags, no hosts of one's own), and the demo's browsers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from schemas.events import Event, PageView
+from stream.demo.agents import BROWSERS
 
 TABLE: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "core" / "channels.json").read_text(encoding="utf-8")
@@ -44,6 +45,11 @@ def channel_of(event: Event) -> str | None:
     if host is None or (page is not None and bare(host) == bare(page)):
         return by_rules("(direct)", "(none)", campaign)
     return by_rules(host, "organic" if is_of("search", host) else "referral", campaign)
+
+
+def device_of(event: Event) -> str | None:
+    """What the event says, else what its browser runs on."""
+    return event.device if event.device is not None else BROWSERS.get(event.user_agent or "")
 
 
 def by_rules(source: str, medium: str, campaign: str) -> str:

@@ -1,8 +1,8 @@
 """Which events of a log count, judged one record after another, the plain way.
 
-Per record: valid, not from the future, with consent, not late, not seen before. Only lateness against an
-event's own topic can be told from a log; what a live run refused because another topic was ahead it counts
-as such. Times are ms since the epoch.
+Per record: valid, not from the future, with consent, no bot, not late, not seen before. Only lateness
+against an event's own topic can be told from a log; what a live run refused because another topic was ahead
+it counts as such. Times are ms since the epoch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from schemas.dead_letters import InvalidRecord
 from schemas.events import Click, Event, FormSubmission, PageView, event_time_ms, parse_record
 from schemas.topics import SURVEY_ANSWERS
+from stream.demo.agents import BOTS
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -74,6 +75,7 @@ class Accounting:
     late: int = 0
     refused: int = 0
     no_consent: int = 0
+    bots: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def accept(records: Iterable[LogRecord], rules: Rules) -> tuple[list[Accepted], 
         identity = (record.partition, event.site_id, event.visitor_id, record.topic, event.event_id)
         if event.consent == "denied":
             accounting.no_consent += 1
+        elif event.user_agent in BOTS:
+            accounting.bots += 1
         elif t < clock - tolerance:
             accounting.late += 1
         elif identity in seen:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from schemas.times import rfc3339
 from schemas.topics import PAGE_VIEWS, SURVEY_ANSWERS, TOPIC_OF_TYPE
+from stream.demo.agents import BOTS, BROWSERS
 
 Way = Literal["kafka", "http"]
 
@@ -33,7 +34,21 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "/blog/nps": ("cta-blog", "footer-signup"),
 }
 LANDING: Final = {"/": 5, "/ofertas": 3, "/blog/nps": 2, "/producto/alpha": 1}
-CHANNELS: Final = ("organic", "email", "paid", "direct", None)
+# Most trackers leave it to the referrer, the tags and the user agent.
+CHANNELS: Final = ("organic", "email", "paid", *(None,) * 12)
+SITE: Final = "https://shop.example"
+# (referrer, query of the first page): how a visit begins
+WAYS_IN: Final[tuple[tuple[str | None, str], ...]] = (
+    (None, ""),
+    ("https://www.google.es/", ""),
+    ("https://www.google.com/", "?gclid=Cj0KCQ"),
+    ("https://duckduckgo.com/", ""),
+    ("https://l.facebook.com/", "?fbclid=IwAR"),
+    ("https://t.co/", "?utm_source=twitter&utm_medium=paid_social&utm_campaign=Oto%C3%B1o%202026"),
+    (None, "?utm_source=boletin&utm_medium=email&utm_campaign=otono"),
+    ("https://blog.example/nps", ""),
+    ("https://shop.example/before", ""),
+)
 # Each place down the page is clicked about a third less.
 CLICK_SHARE: Final = (0.18, 0.12, 0.08, 0.05, 0.03)
 
@@ -83,6 +98,8 @@ class Visit:
             self._common["customer_id"] = f"customer-{random.randrange(number // 2 + 1)}"
         if channel := random.choice(CHANNELS):
             self._common["channel"] = channel
+        if random.random() < 0.8:
+            self._common["user_agent"] = random.choice(BOTS if random.random() < 0.04 else (*BROWSERS,))
         if random.random() < 0.02:
             self._common["consent"] = "denied"
 
@@ -99,8 +116,10 @@ class Visit:
         if self._random.random() < 0.15:
             yield from self._mail()
         page = self._random.choices(list(LANDING), weights=list(LANDING.values()))[0]
+        referrer, query = self._random.choice(WAYS_IN)
         for _ in range(1 + int(self._random.expovariate(0.45))):
-            yield from self._page(page)
+            yield from self._page(page, referrer, query)
+            referrer, query = f"{SITE}{page}", ""
             page = self._random.choice(list(PAGES))
         if self._random.random() < 0.12:
             yield from self._sign_up()
@@ -118,8 +137,8 @@ class Visit:
             self._pause(1, 4)
             yield self._event("click", target_url="/ofertas", **about)
 
-    def _page(self, page: str) -> Iterator[dict[str, Any]]:
-        yield self._event("page_view", url=page)
+    def _page(self, page: str, referrer: str | None, query: str) -> Iterator[dict[str, Any]]:
+        yield self._event("page_view", url=f"{SITE}{page}{query}", referrer=referrer)
         self._pause(0.05, 0.4)
         shown = list(enumerate(PAGES[page], start=1))[: self._random.randint(1, 5)]
         for position, element in shown:

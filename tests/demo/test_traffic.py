@@ -9,8 +9,11 @@ from collections import Counter
 from schemas.dead_letters import InvalidRecord
 from schemas.events import PageView, event_time_ms, parse_record
 from schemas.topics import INPUT_TOPICS, PAGE_VIEWS
+from stream.demo.agents import BOTS, BROWSERS
+from stream.demo.plain_channels import channel_of
 from stream.demo.recorded import is_page_view, read_views, split
 from stream.demo.visitors import Step, crowd
+from stream.pipeline.user_agents import Agent, agent_of
 
 START_MS = 1_795_608_000_000
 
@@ -60,6 +63,8 @@ def test_a_minute_has_some_of_everything() -> None:
         found[event.type] += 1
         lag_ms = START_MS + step.at_ms - event_time_ms(event)
         found["denied"] += event.consent == "denied"
+        found["bots"] += event.user_agent in BOTS
+        found[f"channel {channel_of(event)}"] += isinstance(event, PageView)
         found["future"] += lag_ms < -5 * 60_000
         found["late"] += lag_ms > 35 * 60_000
         found["held back"] += 0 < lag_ms < 35 * 60_000
@@ -67,9 +72,22 @@ def test_a_minute_has_some_of_everything() -> None:
     wanted = [
         *(*INPUT_TOPICS, "kafka", "http", "page_view", "impression", "page_ping", "click", "form_submission"),
         *("survey_answer", "denied", "future", "late", "held back", "twice", "invalid_event", "invalid_json"),
+        *(
+            "bots",
+            "channel Direct",
+            "channel Organic Search",
+            "channel Paid Search",
+            "channel Organic Social",
+        ),
+        *("channel Paid Social", "channel Email", "channel Referral"),
     ]
     assert [name for name in wanted if not found[name]] == []
     assert found["late"] < found["page_view"] / 20
+
+
+def test_the_lists_of_others_say_of_the_browsers_and_bots_what_the_demo_knows() -> None:
+    assert {text: agent_of(text).device for text in BROWSERS} == BROWSERS
+    assert [agent_of(text) for text in BOTS] == [Agent(is_bot=True, device=None)] * len(BOTS)
 
 
 def test_event_times_are_never_ahead_of_the_sending_but_for_wrong_clocks() -> None:

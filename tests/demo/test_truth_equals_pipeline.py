@@ -67,7 +67,7 @@ async def test_the_accounting_agrees() -> None:
     await rehearsal.run(sent, sent[-1].arrival_ms)
     _, plain = plain_log.accept(rehearsal.log_records(), RULES)
     parts = [partition.state.accounting for partition in rehearsal.partitions]
-    for name in ("read", "counted", "duplicates", "conflicts", "late", "refused", "no_consent"):
+    for name in ("read", "counted", "duplicates", "conflicts", "late", "refused", "no_consent", "bots"):
         assert sum(getattr(one, name) for one in parts) == getattr(plain, name), name
         assert getattr(plain, name) > 0, f"the demo shows nothing {name}"
     assert sum(one.late_other_topic for one in parts) == 0
