@@ -29,7 +29,8 @@ from schemas.events import (
 from schemas.keys import snapshot_key
 from schemas.times import rfc3339
 from stream.demo.plain_log import Accepted, LogRecord, Rules, content_of, path_of, tolerance_ms
-from stream.demo.truth import Kpis, Site, Span, is_member, runs, segments, sites_of
+from stream.demo.plain_visits import Site, is_member, runs, sites_of
+from stream.demo.truth import Kpis, Span, segments
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""

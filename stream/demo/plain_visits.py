@@ -1,0 +1,197 @@
+"""What there is to count in a log, computed plainly: visits, pairs, conversions and answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from schemas.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
+from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
+from stream.demo.plain_channels import campaign_of, channel_of, device_of
+from stream.demo.plain_log import Accepted, Rules
+
+DERIVED = {"channel": channel_of, "campaign": campaign_of, "device": device_of}
+
+
+@dataclass
+class Visit:
+    """One session."""
+
+    events: list[Accepted]
+    goals: set[str] = field(default_factory=set)
+
+    @property
+    def first(self) -> int:
+        return self.events[0].t
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].t
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(one.event, kind) for one in self.events)
+
+    @property
+    def is_bounce(self) -> bool:
+        return self.count(PageView) == 1 and not self.is_active
+
+    @property
+    def is_active(self) -> bool:
+        return self.count(Click) + self.count(FormSubmission) > 0
+
+    @property
+    def is_engaged(self) -> bool:
+        return self.count(PageView) >= 2 or self.last - self.first >= 10_000 or bool(self.goals)
+
+    @property
+    def engaged_ms(self) -> int:
+        return sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing))
+
+    def value(self, dimension: str) -> str | None:
+        """What the first event says of where the visit came from."""
+        event = self.events[0].event
+        if dimension in DERIVED:
+            return DERIVED[dimension](event)
+        said: str | None = getattr(event, dimension)
+        return said
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A visitor and an element, dated by the first impression, else by the first click."""
+
+    element: str
+    t: int
+    seen: bool
+    clicks: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A respondent's latest score, or a skip."""
+
+    survey: str
+    kind: str
+    t: int
+    score: int | None
+    scale: tuple[int, int]
+
+
+@dataclass
+class Site:
+    """Everything there is to count about one site."""
+
+    events: list[Accepted] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    last_seen: list[int] = field(default_factory=list)
+    last_converted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    conversions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    pairs: list[Pair] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def sites_of(accepted: Sequence[Accepted], rules: Rules) -> dict[str, Site]:
+    """Sessions, pairs, conversions and answers of every site."""
+    sites: dict[str, Site] = defaultdict(Site)
+    of_visitor: dict[tuple[int, str, str], list[Accepted]] = defaultdict(list)
+    for one in accepted:
+        sites[one.event.site_id].events.append(one)
+        of_visitor[one.visitor].append(one)
+    for (_, site_id, _), events in of_visitor.items():
+        site = sites[site_id]
+        members = sorted(filter(is_member, events), key=in_time)
+        visits = [Visit(run) for run in runs(members, rules.gap_ms)]
+        for visit in visits:
+            reached = (
+                goal.name for goal in rules.goals for one in visit.events if goal.is_reached_by(one.event)
+            )
+            visit.goals = set(reached)
+            site.pairs += page_pairs(visit)
+        site.visits += visits
+        site.last_seen += [members[-1].t] if members else []
+        site.pairs += other_pairs(events, rules)
+        for goal in rules.goals:
+            times = [one.t for one in members if goal.is_reached_by(one.event)]
+            site.conversions[goal.name] += times
+            site.last_converted[goal.name] += [max(times)] if times else []
+    for site in sites.values():
+        site.answers = answers_of(site.events)
+    return dict(sites)
+
+
+def in_time(one: Accepted) -> tuple[int, bytes, int]:
+    """Events of one instant stand in the order of their ids, then of their topics."""
+    return one.t, one.event.event_id.encode(), INPUT_TOPICS.index(TOPIC_OF_TYPE[one.event.type])
+
+
+def is_member(one: Accepted) -> bool:
+    """Whether the event is part of a session."""
+    if isinstance(one.event, Impression):
+        return one.event.surface == "page"
+    return not isinstance(one.event, SurveyAnswer)
+
+
+def runs(events: Iterable[Accepted], gap_ms: int) -> list[list[Accepted]]:
+    """Cut events, sorted by time, where the silence is longer than the gap."""
+    found: list[list[Accepted]] = []
+    for one in events:
+        if found and one.t - found[-1][-1].t <= gap_ms:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+def page_pairs(visit: Visit) -> list[Pair]:
+    """One pair per element that was seen or clicked on a page during the session."""
+    of_element: dict[str, list[Accepted]] = defaultdict(list)
+    for one in visit.events:
+        if isinstance(one.event, Impression | Click) and one.event.surface == "page":
+            of_element[one.event.element_id].append(one)
+    return [pair_of(element, events) for element, events in of_element.items()]
+
+
+def other_pairs(events: Iterable[Accepted], rules: Rules) -> list[Pair]:
+    """One pair per element of a mail, ad or push and visitor, as long as it is not left alone for a week."""
+    of_element: dict[tuple[str, str], list[Accepted]] = defaultdict(list)
+    for one in sorted(events, key=lambda one: one.t):
+        if isinstance(one.event, Impression | Click) and one.event.surface != "page":
+            of_element[one.event.surface, one.event.element_id].append(one)
+    return [
+        pair_of(element, run)
+        for (_, element), shown in of_element.items()
+        for run in runs(shown, rules.attribution_ms)
+    ]
+
+
+def pair_of(element: str, events: Sequence[Accepted]) -> Pair:
+    seen = [one.t for one in events if isinstance(one.event, Impression)]
+    clicked = [one.t for one in events if isinstance(one.event, Click)]
+    return Pair(element, min(seen or clicked), bool(seen), len(clicked))
+
+
+def answers_of(events: Iterable[Accepted]) -> list[Answer]:
+    """Each respondent's latest score per survey and kind, and every skip."""
+    latest: dict[tuple[object, ...], tuple[tuple[int, str, int, int, int], Answer]] = {}
+    skips: list[Answer] = []
+    for one in events:
+        event = one.event
+        if not isinstance(event, SurveyAnswer):
+            continue
+        scale = (event.scale_min, event.scale_max)
+        answer = Answer(event.survey_id, event.survey_kind, one.t, event.score, scale)
+        if event.score is None:
+            skips.append(answer)
+            continue
+        respondent: object = event.respondent_id
+        if respondent is None:
+            customer = event.customer_id
+            respondent = ("visitor", event.visitor_id) if customer is None else ("customer", customer)
+        elif respondent == "":
+            respondent = (event.visitor_id, event.event_id)
+        who = (one.partition, event.survey_id, event.survey_kind, respondent)
+        order = (one.t, event.event_id, event.score, *scale)
+        if who not in latest or latest[who][0] < order:
+            latest[who] = (order, answer)
+    return [answer for _, answer in latest.values()] + skips
