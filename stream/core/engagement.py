@@ -164,7 +164,8 @@ KPIS = (
     Definition(
         id="sessions", label="Sessions", unit="sessions", better="up",
         meaning="How many visits there were: events of a visitor with no silence longer than the gap.",
-        formula="sessions whose last event lies in the window, open and ended", compute=sessions, dimensions=_SESSIONS,
+        formula="sessions whose last event lies in the window, open and ended",
+        compute=sessions, dimensions=_SESSIONS,
     ),
     Definition(
         id="page_views", label="Page views", unit="events", better="up",
@@ -174,12 +175,14 @@ KPIS = (
     Definition(
         id="pages_per_session", label="Pages per session", unit="page views", better="up",
         meaning="How many pages a visit has on average.",
-        formula="page views of ended sessions / ended sessions", compute=pages_per_session, dimensions=_SESSIONS,
+        formula="page views of ended sessions / ended sessions",
+        compute=pages_per_session, dimensions=_SESSIONS,
     ),
     Definition(
         id="session_duration_ms", label="Session duration", unit="milliseconds", better="up",
         meaning="How long a visit takes on average, from its first event to its last.",
-        formula="sum over ended sessions of (last event - first event) / ended sessions", compute=duration, dimensions=_SESSIONS,
+        formula="sum over ended sessions of (last event - first event) / ended sessions",
+        compute=duration, dimensions=_SESSIONS,
     ),
     Definition(
         id="bounce_rate", label="Bounce rate", unit="share from 0 to 1", better="down",
@@ -191,7 +194,8 @@ KPIS = (
         id="engaged_time_ms", label="Engaged time", unit="milliseconds", better="up",
         meaning="How long the page was in front of somebody who did something, per visit.",
         formula="sum of engaged_ms of page pings / ended sessions that sent any",
-        source="the heartbeat of the Snowplow and Chartbeat trackers", compute=engaged_time, dimensions=_SESSIONS,
+        source="the heartbeat of the Snowplow and Chartbeat trackers",
+        compute=engaged_time, dimensions=_SESSIONS,
     ),
     Definition(
         id="engaged_session_rate", label="Engaged sessions", unit="share from 0 to 1", better="up",
@@ -204,11 +208,12 @@ KPIS = (
     Definition(
         id="active_session_rate", label="Active sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the visits in which something was clicked or sent; the others only looked.",
-        formula="ended sessions with a click or a form submission / ended sessions", compute=active_share, dimensions=_SESSIONS,
+        formula="ended sessions with a click or a form submission / ended sessions",
+        compute=active_share, dimensions=_SESSIONS,
     ),
     Definition(
         id="session_conversion_rate", label="Converted sessions", unit="share from 0 to 1", better="up",
-        meaning="The share of the visits that reached a goal, whichever; none is set unless settings name it.",
+        meaning="The share of the visits that reached a goal, whichever: settings name the goals.",
         formula="ended sessions that reached a goal / ended sessions",
         compute=converted_share, dimensions=_SESSIONS,
     ),

@@ -14,7 +14,7 @@ from stream.core.sessions import (
     next_publication,
     session_id,
 )
-from stream.pipeline.apply_event import count_session
+from stream.pipeline.join_session import count_session
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, tombstone
 

@@ -10,28 +10,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-import msgspec
-import xxhash
-
 from schemas.dead_letters import ErrorCode
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer, event_time_ms
 from stream.core.policy import Policy
-from stream.pipeline.apply_event import apply_member, apply_survey_answer, event_key
+from stream.pipeline.apply_answer import apply_survey_answer
+from stream.pipeline.apply_event import apply_member
 from stream.pipeline.batch import Batch, Record
 from stream.pipeline.dead_letters import dead_letter
 from stream.pipeline.decode import BadRecord
+from stream.pipeline.event_ids import content_key, event_key
 from stream.pipeline.partition_state import TOPIC_INDEX, Fingerprint, PartitionState
 from stream.pipeline.user_agents import agent_of
-
-_encode_event = msgspec.msgpack.Encoder().encode
-
-
-def content_key(event: Event) -> int:
-    """64-bit digest of what an event says; when it was received and how it was written are no part of it."""
-    if event.received_at is not None:
-        event = msgspec.structs.replace(event, received_at=None)
-    return xxhash.xxh3_64_intdigest(_encode_event(event))
 
 
 def fold(state: PartitionState, batch: Batch, events: Sequence[Event | BadRecord]) -> None:
@@ -107,6 +97,8 @@ def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
             apply_member(state, topic, event, t)
     if seen is None:
         state.accounting.counted += 1
+        if state.witness is not None:
+            state.witness(topic, event, t)
     elif seen == content:
         state.accounting.duplicates += 1
     else:

@@ -16,10 +16,11 @@ from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
 from stream.pipeline import changes
-from stream.pipeline.apply_event import answers_field, event_key
+from stream.pipeline.apply_answer import answers_field
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.end_sessions import sweep
+from stream.pipeline.event_ids import event_key
 from stream.pipeline.fold import fold
 from stream.pipeline.partition_state import (
     TOPIC_INDEX,

@@ -1,0 +1,86 @@
+"""What was shown and clicked: gross counts by event, pairs of a visitor and an element by their lives."""
+
+from __future__ import annotations
+
+from stream.core import ctr
+from stream.core.ctr import Exposure, Pair
+from stream.core.events import Click, Impression
+from stream.core.sessions import Session, Visitor, is_overlong
+from stream.core.windows import TEN_SECONDS_MS, Counts, SegmentTally
+from stream.pipeline.partition_state import PartitionState, Site, exposure_deadline_ms
+
+
+def count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
+    """Gross counts: the site, the element, and everything the event says of where it was shown."""
+    bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
+    site.everyone.rows[bucket][metric] += 1
+    for dimension, value in (
+        ("element", event.element_id), ("surface", event.surface),
+        ("position", None if event.position is None else str(event.position)),
+        ("variant", event.variant), ("channel", event.channel), ("campaign", event.campaign),
+    ):  # fmt: skip
+        if value is not None:
+            site.segment(dimension, value, cap).rows[bucket][metric] += 1
+
+
+def pair_seen_or_clicked(
+    state: PartitionState, site: Site, session: Session, element: str, t: int, *, clicked: bool
+) -> None:
+    """An impression or click on a page: the pair of this session and the element."""
+    if is_overlong(session, state.policy):
+        return
+    pairs = session.pairs
+    if pairs is None:
+        pairs = session.pairs = {}
+    pair = pairs.get(element)
+    if pair is None:
+        pair = pairs[element] = Pair()
+    else:
+        _count_pair(state, site, element, pair, -1)
+    if clicked:
+        ctr.click(pair, t)
+    else:
+        ctr.see(pair, t)
+    _count_pair(state, site, element, pair, 1)
+
+
+def expose(
+    state: PartitionState, site: Site, visitor: Visitor, surface: str, element: str, t: int, *, clicked: bool
+) -> None:
+    """An impression or click in a mail, an ad or a push: one exposure until the attribution time passes."""
+    pair = Pair()
+    if clicked:
+        ctr.click(pair, t)
+    else:
+        ctr.see(pair, t)
+    result = Exposure(surface, element, t, t, pair)
+    near_ms = state.policy.attribution_ms
+    kept: list[Exposure] = []
+    for exposure in visitor.exposures or []:
+        same = exposure.surface == surface and exposure.element_id == element
+        if same and exposure.first_ms - near_ms <= t <= exposure.last_ms + near_ms:
+            _count_pair(state, site, element, exposure.pair, -1)
+            result = ctr.merge_exposure(exposure, result)
+        else:
+            kept.append(exposure)
+    _count_pair(state, site, element, result.pair, 1)
+    visitor.exposures = [*kept, result]
+    state.closing.file(exposure_deadline_ms(result, state.policy), visitor)
+
+
+def count_pairs(state: PartitionState, site: Site, pairs: ctr.Pairs, sign: int) -> None:
+    for element, pair in pairs.items():
+        _count_pair(state, site, element, pair, sign)
+
+
+def _count_pair(state: PartitionState, site: Site, element: str, pair: Pair, sign: int) -> None:
+    t, counts = ctr.pair_counts(pair)
+    bucket = t // TEN_SECONDS_MS
+    add_counts(site.everyone, bucket, counts, sign)
+    add_counts(site.segment("element", element, state.policy.dimension_values), bucket, counts, sign)
+
+
+def add_counts(tally: SegmentTally, bucket: int, counts: Counts, sign: int) -> None:
+    row = tally.rows[bucket]
+    for metric, n in counts.items():
+        row[metric] += sign * n
