@@ -24,12 +24,14 @@ from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Output
 from stream.pipeline.ports import SnapshotBoard, StoreUnreachable, Token
 from stream.pipeline.take_snapshot import (
+    ALL_WINDOWS,
     Snapshot,
     SnapshotRecord,
     encode_header,
     encode_record,
+    look_at_heads,
+    records_of,
     same_figures,
-    take_snapshot,
 )
 
 log = structlog.get_logger("latido.kafka")
@@ -135,15 +137,17 @@ class Publisher:
         return newest, keys
 
     async def _publish(self, published: Published, now_ms: int) -> None:
-        snapshot = take_snapshot(await self._board.read_partials(self._partitions), self._partitions, now_ms)
+        partials = await self._board.read_partials(self._partitions)
+        snapshot = look_at_heads(partials, self._partitions, now_ms)
         if snapshot.live_ms is not None:
             await self._board.write_clock(snapshot.live_ms)
         if snapshot.as_of_ms is None or not self._may_add_up(snapshot, now_ms):
             return
-        due = self._due(snapshot, now_ms)
+        due = self._due(published, snapshot, now_ms)
+        snapshot.records = records_of(snapshot, partials, due)
         changed = {
             key: record for key, record in snapshot.records.items()
-            if record.window_name in due and _differs(published.records.get(key), record)
+            if _differs(published.records.get(key), record)
         }  # fmt: skip
         gone = [key for key in published.open_keys if key not in snapshot.records and _window_of(key) in due]
         if not changed and not gone and now_ms - self._header_at_ms < _HEADER_EVERY_MS:
@@ -158,12 +162,11 @@ class Publisher:
             self._incoherent_since_ms = now_ms
         return now_ms - self._incoherent_since_ms >= _PATIENCE_MS
 
-    def _due(self, snapshot: Snapshot, now_ms: int) -> set[str]:
+    def _due(self, published: Published, snapshot: Snapshot, now_ms: int) -> set[str]:
         """All windows at the moment when everything readable is in: then all figures are of one instant."""
         settled = snapshot.current and not self._was_current
         self._was_current = snapshot.current
-        windows = {record.window_name for record in snapshot.records.values()} | {"all"}
-        windows |= {_window_of(key) for key in self._published.open_keys} if self._published else set()
+        windows = {*ALL_WINDOWS, *map(_window_of, published.open_keys)}
         due = {
             window for window in windows
             if settled or now_ms - self._published_at.get(window, 0) >= _EVERY_MS.get(window, 0)

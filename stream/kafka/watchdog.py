@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 from stream.kafka.errors import WorkerRefused
 from stream.kafka.log_probe import LogProbe, ProbeFailed
 from stream.pipeline.ports import SnapshotBoard, StoreUnreachable
-from stream.pipeline.take_snapshot import take_snapshot
+from stream.pipeline.take_snapshot import look_at_heads
 
 log = structlog.get_logger("latido.kafka")
 
@@ -81,7 +81,7 @@ class Watchdog:
     async def _stored(self) -> list[tuple[int, ...]]:
         partials = await self._board.read_partials(self._partitions)
         heads = [msgspec.structs.replace(partial, windows={}) for partial in partials]
-        positions = take_snapshot(heads, self._partitions, self._wall_ms()).positions
+        positions = look_at_heads(heads, self._partitions, self._wall_ms()).positions
         return [tuple(positions[topic].get(n, 0) for topic in self._topics) for n in range(self._partitions)]
 
     async def _ends(self) -> Mapping[TopicPartition, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 import msgspec
 
@@ -20,6 +21,7 @@ from stream.pipeline.ports import Partial
 
 # An owner writes at least once a second: silent for this long, nobody looks after the partition.
 _SILENT_AFTER_MS = 5 * SECOND_MS
+ALL_WINDOWS = (ALL_TIME, *(window.name for window in ROLLING))
 _WIDTH_BY_NAME = {window.name: window for window in ROLLING}
 _decode_sums = msgspec.msgpack.Decoder(tuple[Counts, Counts]).decode
 
@@ -68,10 +70,6 @@ class SnapshotRecord(msgspec.Struct):
         dimension, value = self.segment.dimension, self.segment.value
         return snapshot_key(self.site_id, self.window.name, ALL if value is None else f"{dimension}={value}")
 
-    @property
-    def window_name(self) -> str:
-        return self.window.name
-
 
 class Snapshot(msgspec.Struct):
     """Everything published at one tick. `as_of_ms` is None before the first event.
@@ -107,13 +105,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
-    """Add up what the partitions wrote. `partitions` is how many there should be."""
+    """Everything the partitions wrote. `partitions` is how many there should be."""
+    snapshot = look_at_heads(partials, partitions, wall_ms)
+    snapshot.records = records_of(snapshot, partials, ALL_WINDOWS)
+    return snapshot
+
+
+def look_at_heads(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
+    """The snapshot without its records: when it is of, and how much of the input it will hold."""
     heads = {p.partition: decode_head(p.head) for p in partials if p.head is not None}
     silent = [n for n, head in heads.items() if wall_ms - head.written_at_ms > _SILENT_AFTER_MS]
     completeness = completeness_of(heads, partitions, silent)
     caught_up = completeness.partitions_current == partitions
     ends = {head.window_end_ms for head in heads.values() if head.window_end_ms > NEVER_MS}
-    snapshot = Snapshot(
+    return Snapshot(
         as_of_ms=min(ends) if ends else None,
         live_ms=max(ends) if caught_up and ends else None,
         coherent=len(ends) <= 1,
@@ -123,10 +128,21 @@ def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) ->
         positions=_positions(heads),
         records={},
     )  # fmt: skip
-    if snapshot.as_of_ms is not None:
-        sums = add_up([partial.windows for partial in partials])
-        snapshot.records = make_records(sums, snapshot.as_of_ms, completeness)
-    return snapshot
+
+
+def records_of(
+    snapshot: Snapshot, partials: Sequence[Partial], windows: Collection[str]
+) -> dict[str, SnapshotRecord]:
+    """Add up the sums of these windows over all partitions: a record for each segment that has counts."""
+    if snapshot.as_of_ms is None:
+        return {}
+    tables = [partial.windows for partial in partials]
+    sums = add_up(tables, windows)
+    # The whole of a site always has a record, also in windows in which nothing is left to count.
+    sites = {parse_window_field(field)[1] for field in set[str]().union(*tables)}
+    for place in product(windows, sites):
+        sums.setdefault((*place, ALL), ({}, {}))
+    return make_records(sums, snapshot.as_of_ms, snapshot.completeness)
 
 
 def completeness_of(
@@ -167,27 +183,30 @@ def _positions(heads: Mapping[int, PartitionHead]) -> dict[str, dict[int, int]]:
     }
 
 
-def add_up(tables: Sequence[Mapping[str, bytes]]) -> dict[tuple[str, str, str], Sums]:
+def add_up(
+    tables: Sequence[Mapping[str, bytes]], windows: Collection[str]
+) -> dict[tuple[str, str, str], Sums]:
     """(window, site, segment) -> the sums over all partitions."""
-    total: dict[tuple[str, str, str], Sums] = {}
+    total: dict[str, Sums] = {}
     for table in tables:
         for field, value in table.items():
+            if field.partition("|")[0] not in windows:
+                continue
             now, before = _decode_sums(value)
-            sums = total.setdefault(parse_window_field(field), ({}, {}))
-            add(sums[0], now)
-            add(sums[1], before)
-    return total
+            sums = total.get(field)
+            if sums is None:
+                total[field] = now, before
+            else:
+                add(sums[0], now)
+                add(sums[1], before)
+    return {parse_window_field(field): sums for field, sums in total.items()}
 
 
 def make_records(
     sums: Mapping[tuple[str, str, str], Sums], as_of_ms: int, completeness: Completeness
 ) -> dict[str, SnapshotRecord]:
-    """A record for every (site, window, segment) that has counts; the whole site always has one."""
+    """A record for every (window, site, segment) that has counts, and for every whole site."""
     records: dict[str, SnapshotRecord] = {}
-    nothing: Sums = ({}, {})
-    names = [ALL_TIME, *(window.name for window in ROLLING)]
-    everywhere = {(name, site_id, ALL): nothing for _, site_id, _ in sums for name in names}
-    sums = {**everywhere, **sums}
     for (window, site_id, segment), (now, before) in sums.items():
         if not now and not before and segment != ALL:
             continue
