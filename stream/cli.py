@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from stream import __version__
-from stream.commands import about, board, ingest, kafka, meaning, rebuild, replay, send, services
+from stream.commands import about, board, compare, ingest, kafka, meaning, rebuild, replay, send, services
 from stream.commands.failures import DONE, INTERRUPTED, explain
 from stream.commands.options import Shared
 from stream.commands.order import InOrder
@@ -40,6 +40,7 @@ app.command()(board.watch)
 app.command()(meaning.explain)
 app.command()(meaning.kpis)
 app.command()(replay.replay)
+app.command()(compare.compare)
 app.command()(rebuild.rebuild)
 app.add_typer(kafka.topics, name="topics")
 app.add_typer(kafka.dead_letters, name="dead-letters")

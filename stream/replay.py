@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, Literal, TextIO
 
@@ -22,11 +22,15 @@ from schemas.topics import INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS, T
 from stream.core.event_time import NEVER_MS
 from stream.core.events import EPOCH
 from stream.core.policy import Policy
+from stream.core.profiles import LATIDO, Profile
+from stream.core.profiles_compare import Comparison, compare
 from stream.core.sessions import OPEN
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.dead_letters import listed
 from stream.pipeline.partition import Partition
+from stream.pipeline.partition_state import Accounting
 from stream.pipeline.ports import Partial
+from stream.pipeline.profile_views import Accepted, Views
 from stream.pipeline.session_record import session_record
 from stream.pipeline.take_snapshot import encode_record, take_snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
@@ -58,43 +62,104 @@ class ReplayRecord(msgspec.Struct, frozen=True):
 _decode_routing = msgspec.json.Decoder(_Routing).decode
 
 
-def replay(files: Sequence[str], *, what: What, policy: Policy, until_final: bool, out: TextIO) -> int:
+class Semantics(msgspec.Struct, frozen=True):
+    """By which rules sessions are cut. `latido` is what the pipeline itself computes."""
+
+    profile: Profile = LATIDO
+    zone: tzinfo = UTC  # says when midnight is, for profiles that cut there
+
+
+def replay(
+    files: Sequence[str],
+    *,
+    what: What,
+    policy: Policy,
+    until_final: bool,
+    out: TextIO,
+    semantics: Semantics = Semantics(),  # noqa: B008  (frozen)
+) -> int:
     """Replay `files` ('-' is standard input) as one arrival order and print JSON lines to `out`.
 
     Raises OSError when a file cannot be read.
     """
     with ExitStack() as stack:
         sources = [stack.enter_context(_open(name)) for name in files]
-        for line in asyncio.run(run(sources, what=what, policy=policy, until_final=until_final)):
+        for line in asyncio.run(
+            run(sources, what=what, policy=policy, until_final=until_final, semantics=semantics)
+        ):
             out.write(line + "\n")
     return 0
 
 
-async def run(sources: Sequence[IO[bytes]], *, what: What, policy: Policy, until_final: bool) -> list[str]:
+class Compared(msgspec.Struct):
+    """The same events under every profile, and what became of the records read."""
+
+    accounting: Accounting
+    profiles: list[Comparison]
+
+
+def compare_profiles(files: Sequence[str], *, policy: Policy, zone: tzinfo) -> Compared:
+    """The accepted events of `files` under every profile. Raises OSError when a file cannot be read."""
+    with ExitStack() as stack:
+        sources = [stack.enter_context(_open(name)) for name in files]
+        return asyncio.run(run_compare(sources, policy=policy, zone=zone))
+
+
+async def run_compare(sources: Sequence[IO[bytes]], *, policy: Policy, zone: tzinfo) -> Compared:
+    """The same for seekable `sources`. `latido` has the gap of the policy."""
+    partition, _ = await _open_partition(policy)
+    events = Accepted(partition.state)
+    await _play(partition, sources, _Outputs(partition, "accounting"))
+    latido = msgspec.structs.replace(LATIDO, gap_ms=policy.gap_ms)
+    return Compared(partition.state.accounting, compare(events.steps, zone, latido))
+
+
+async def run(
+    sources: Sequence[IO[bytes]],
+    *,
+    what: What,
+    policy: Policy,
+    until_final: bool,
+    semantics: Semantics = Semantics(),  # noqa: B008  (frozen)
+) -> list[str]:
     """The lines to print for seekable `sources`."""
-    policy = msgspec.structs.replace(policy, grid_ms=1)
-    store = MemoryStore()
-    tables = MemoryTables(store)
-    partition = await Partition.open(tables, await tables.claim(0, "replay", 1, 0), policy)
-    ends = _count_records(sources)
-    for topic in INPUT_TOPICS:
-        partition.begin(topic, 0)
-        partition.replied(topic, ends[topic], 0)
+    partition, store = await _open_partition(policy)
+    profile = None if semantics.profile.name == LATIDO.name else semantics.profile
+    events = None if profile is None else Accepted(partition.state)
     outputs = _Outputs(partition, what)
-    for batch in _batches(sources, ends):
-        await partition.process(batch, None)
-        outputs.collect()
+    await _play(partition, sources, outputs)
     if until_final:
         _let_time_run_out(partition)
     await partition.tick(None, None)
     outputs.collect()
-    if what == "sessions":
-        return outputs.kept + _unfinished_sessions(partition)
     if what == "dead-letters":
         return outputs.kept
     if what == "accounting":
         return [_accounting(partition)]
-    return _snapshot(partition, await _windows(store))
+    views = None
+    if profile is not None and events is not None:
+        views = Views(partition.state, events, profile, semantics.zone, until_final)
+    if what == "sessions":
+        return views.lines() if views else outputs.kept + _unfinished_sessions(partition)
+    return _snapshot(partition, await _windows(store), views)
+
+
+async def _open_partition(policy: Policy) -> tuple[Partition, MemoryStore]:
+    store = MemoryStore()
+    tables = MemoryTables(store)
+    exact = msgspec.structs.replace(policy, grid_ms=1)
+    return await Partition.open(tables, await tables.claim(0, "replay", 1, 0), exact), store
+
+
+async def _play(partition: Partition, sources: Sequence[IO[bytes]], outputs: _Outputs) -> None:
+    """All lines, each topic known to be behind until its last one."""
+    ends = _count_records(sources)
+    for topic in INPUT_TOPICS:
+        partition.begin(topic, 0)
+        partition.replied(topic, ends[topic], 0)
+    for batch in _batches(sources, ends):
+        await partition.process(batch, None)
+        outputs.collect()
 
 
 class _Outputs:
@@ -158,12 +223,15 @@ async def _windows(store: MemoryStore) -> Partial:
     return (await MemoryBoard(store).read_partials(1))[0]
 
 
-def _snapshot(partition: Partition, partial: Partial) -> list[str]:
+def _snapshot(partition: Partition, partial: Partial, views: Views | None) -> list[str]:
     head = partition.head
     if head is None:
         return []
     snapshot = take_snapshot([partial], 1, head.written_at_ms)
     as_of_ms = snapshot.as_of_ms or 0
+    if views is not None:
+        for record in snapshot.records.values():
+            views.rewrite(record)
     return [encode_record(record, 1, as_of_ms).decode() for _, record in sorted(snapshot.records.items())]
 
 

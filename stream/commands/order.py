@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 FIRST_MET = (
     *("demo", "doctor", "topics", "worker", "collector", "send", "ingest"),
-    *("watch", "kpi", "explain", "kpis", "replay", "dead-letters", "rebuild", "config", "version"),
+    *("watch", "kpi", "explain", "kpis", "replay", "compare", "dead-letters", "rebuild", "config", "version"),
 )
 
 

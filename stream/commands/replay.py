@@ -6,6 +6,7 @@ import enum
 import sys
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
@@ -20,48 +21,90 @@ class What(enum.StrEnum):
     DEAD_LETTERS = "dead-letters"
 
 
+class ProfileName(enum.StrEnum):
+    LATIDO = "latido"
+    GA4 = "ga4"
+    MATOMO = "matomo"
+    POSTHOG = "posthog"
+    SNOWPLOW = "snowplow"
+    PLAUSIBLE = "plausible"
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of an IANA name; wrong use when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not found, no name at all, a folder of the database
+        raise typer.BadParameter(
+            f"{name!r} is no time zone; give one such as Europe/Madrid", param_hint="--timezone"
+        ) from None
+
+
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE...", help="JSON lines, gzip too; - is standard input.", show_default=False),
+]
+Grace = Annotated[str | None, typer.Option(metavar="TIME", help="How much later an event may arrive.")]
+Goals = Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with [[goals]] tables.")]
+Zone = Annotated[
+    str,
+    typer.Option("--timezone", metavar="ZONE", help="Whose midnight, for profiles that cut there (matomo)."),
+]
+
+
 def replay(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...", help="JSON lines, gzip too; - is standard input.", show_default=False
-        ),
-    ],
+    files: Files,
     what: Annotated[What, typer.Option("--print", help="What to print, as JSON lines.")] = What.SNAPSHOT,
     gap: Annotated[
         str | None, typer.Option(metavar="TIME", help="Silence that ends a session, such as 30m.")
     ] = None,
-    grace: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How much later an event may arrive.")
-    ] = None,
+    grace: Grace = None,
     survey_tolerance: Annotated[
         str | None, typer.Option(metavar="TIME", help="How late a survey answer may arrive, or unlimited.")
     ] = None,
-    goals: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file with [[goals]] tables.")
-    ] = None,
+    goals: Goals = None,
     until_final: Annotated[
         bool, typer.Option("--until-final", help="Let time run out at the end: every session ends final.")
     ] = False,
+    profile: Annotated[
+        ProfileName, typer.Option("--profile", help="Whose rules cut the sessions.")
+    ] = ProfileName.LATIDO,
+    timezone: Zone = "UTC",
 ) -> None:
     """Compute from files, without Kafka and Redis.
 
     Recorded events run through the same pipeline on tables in memory. The file is one arrival order of all
     topics. Times are text: ms, s, m, h, d.
 
+    --profile prints sessions and snapshots as another tool would cut and judge them, from the same
+    accepted events (docs/profiles.md). It is for recorded events only: the live worker runs latido.
+
     \b
     Example:
       latido replay events.jsonl.gz --print sessions --gap 30m --until-final
+      latido replay events.jsonl.gz --print sessions --profile matomo --timezone Europe/Madrid
       cat events.jsonl | latido replay - --print accounting
     """
     from stream.settings import policy, read_goals
 
+    if gap is not None and profile is not ProfileName.LATIDO:
+        raise typer.BadParameter(f"the profile {profile} has a gap of its own", param_hint="--gap")
     chosen = policy(options.settings(gap=gap, grace=grace, survey_tolerance=survey_tolerance))
     if goals is not None:
         chosen = msgspec.structs.replace(chosen, goals=read_goals(goals))
     options.quiet_logs()
+    from stream.core.profiles import PROFILES
+    from stream.replay import Semantics
     from stream.replay import replay as run_replay
 
+    semantics = Semantics(PROFILES[profile.value], zone_of(timezone))
     raise typer.Exit(
-        run_replay(files, what=what.value, policy=chosen, until_final=until_final, out=sys.stdout)
+        run_replay(
+            files,
+            what=what.value,
+            policy=chosen,
+            until_final=until_final,
+            out=sys.stdout,
+            semantics=semantics,
+        )
     )

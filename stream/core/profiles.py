@@ -199,12 +199,12 @@ SNOWPLOW: Final = Profile(
 """Snowplow: the web tracker's `domain_sessionid` and the dbt web package's sessions.
 
 Every event sets a cookie that expires 30 minutes later, the next event without it begins a session:
-docs.snowplow.io, "How the tracker stores state"; a cookie is gone at its expiry, so exactly 30 minutes are
-too many (RFC 6265, 5.3). Engaged: two page views, two heartbeats (20 s) of engaged time, or a conversion;
-duration: end minus start (`absolute_time_in_s`): dbt-snowplow-web, models/sessions/sessions.yml. Engaged
-time: distinct ten-second intervals with pings, less one, times ten, plus five: the same package,
-models/page_views/scratch/snowplow_web_pv_engaged_time.sql; its page view is here the page. The package
-publishes no bounce: not engaged, as with GA4, is our reading.
+docs.snowplow.io, "Session tracking" and "How the tracker stores state"; a cookie is gone at its expiry, so
+exactly 30 minutes are too many (RFC 6265, 5.3). Engaged: two page views, two heartbeats (20 s) of engaged
+time, or a conversion; duration: end minus start (`absolute_time_in_s`): dbt-snowplow-web,
+models/sessions/sessions.yml. Engaged time: distinct ten-second intervals with pings, less one, times ten,
+plus five: the same package, models/page_views/scratch/snowplow_web_pv_engaged_time.sql; its page view is here
+the page. The package publishes no bounce: not engaged, as with GA4, is our reading.
 """
 
 PLAUSIBLE: Final = Profile(

@@ -100,7 +100,7 @@ def _compared(
     seen = 0
     difference = _no_difference(profile)
     for key, steps in visitors.items():
-        found, pings = visits_of(steps, profile, zone)
+        found, pings = (reference[key], 0) if profile is latido else visits_of(steps, profile, zone)
         _add_difference(difference, found, reference[key], profile, latido)
         visits += found
         outside += pings
@@ -160,7 +160,7 @@ def _with_ends(
 ) -> Iterable[tuple[tuple[int, str, int], tuple[Visit, tuple[int, str, int] | None]]]:
     """Start -> (visit, start of the next one)."""
     starts = [visit.start for visit in visits]
-    return zip(starts, zip(visits, [*starts[1:], None], strict=True), strict=True)
+    return zip(starts, zip(visits, [*starts, None][1:], strict=True), strict=True)
 
 
 def _add_rules(total: Difference, here: Visit, there: Visit, profile: Profile, latido: Profile) -> None:

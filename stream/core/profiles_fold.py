@@ -64,10 +64,10 @@ def step_of(topic: int, event: Event, t: int, origin: Origin, goals: Goals) -> S
     referrer = event.referrer if isinstance(event, PageView) else None
     alone = Session(
         t, event.event_id, topic, t, event.event_id, topic, 1,
-        page_views=kind is PageView,
-        clicks=kind is Click,
-        form_submissions=kind is FormSubmission,
-        impressions=kind is Impression,
+        page_views=int(kind is PageView),
+        clicks=int(kind is Click),
+        form_submissions=int(kind is FormSubmission),
+        impressions=int(kind is Impression),
         engaged_ms=event.engaged_ms if isinstance(event, PagePing) else 0,
         entry_page=page,
         origin=origin,
