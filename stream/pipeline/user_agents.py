@@ -8,6 +8,7 @@ and nothing to choose: two workers with other answers would contradict each othe
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -35,6 +36,9 @@ _TV_WORDS: Final = (
 )
 _CONSOLE_WORDS: Final = ("playstation", "xbox", "nintendo")
 _TABLET_WORDS: Final = ("ipad", "tablet", "kindle", "playbook")
+# What the list does not know says it itself: by a word, or by its maker's address (a browser has none).
+# Cubot is a maker of telephones.
+_SAYS_BOT: Final = re.compile(r"(?<!cu)bot\b|spider|crawler|slurp|https?://|\w@\w", re.IGNORECASE)
 _MOBILE_WORDS: Final = ("mobi", "iphone", "ipod", "midp")
 
 
@@ -51,7 +55,7 @@ def agent_of(user_agent: str) -> Agent:
     """Read a user agent. Never raises; an empty one is somebody unknown, not a bot."""
     if not user_agent.strip():
         return Agent(False, None)
-    if _crawlers()(user_agent):
+    if _SAYS_BOT.search(user_agent) or _crawlers()(user_agent):
         return Agent(True, None)
     return Agent(False, _device(user_agent))
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.events import PageView
 from stream.commands.access_log import Origin, Unreadable, Visitor, page_view, parse_line
+from stream.core.policy import Policy
+from tests.builders import Lane
 from tests.cli.conftest import Run
 
 LOG = Path(__file__).resolve().parents[1] / "data/access_log/access.log"
@@ -67,6 +69,34 @@ def test_common_and_combined_lines_are_read() -> None:
     assert (common.url, common.referrer) == ("/a", None)
     assert combined.referrer == "https://search.example/?q=x"
     assert common.occurred_at.isoformat() == "2015-05-17T10:05:03+00:00"
+
+
+def test_the_user_agent_is_passed_on() -> None:
+    def agent(tail: str) -> str | None:
+        view = page_view(line(tail=tail), 1, ORIGIN)
+        assert view is not None
+        return view.user_agent
+
+    assert agent(' "-" "Mozilla/5.0 (X11)"') == "Mozilla/5.0 (X11)"
+    assert agent(' "-" "-"') is agent(' "-" ""') is agent("") is None
+    assert agent(f' "-" "{"x" * 600}"') == "x" * 512
+
+
+def test_bots_of_a_recorded_log_are_counted_as_such() -> None:
+    """Each one whose user agent says so in plain words, and none that is plainly a browser."""
+    text = LOG.read_text(encoding="utf-8")
+    views = [view for n, one in enumerate(text.splitlines(), 1) if (view := page_view(one, n, ORIGIN))]
+    lane = Lane(Policy(survey_tolerance_ms=None))
+    lane.append(*(json.loads(view.model_dump_json(exclude_none=True)) for view in views))
+    lane.fetch("V")
+    accounting = lane.partition.state.accounting
+    words = re.compile(
+        r"bot|spider|slurp|crawl|feed|rss|reader|@|//|curl|wget|python|java|ruby", re.IGNORECASE
+    )
+    plain = [view for view in views if words.search(view.user_agent or "")]
+    assert accounting.balances()
+    assert accounting.bots == len(plain) == 60
+    assert accounting.counted == len(views) - len(plain)
 
 
 @pytest.mark.parametrize(

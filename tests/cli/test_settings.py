@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -224,3 +225,29 @@ def test_a_tolerance_may_be_unlimited() -> None:
     assert format_duration(None) == "unlimited"
     with pytest.raises(ValueError, match="or unlimited"):
         parse_tolerance("x")
+
+
+def test_what_is_read_of_addresses_and_who_is_a_bot_reach_the_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATIDO_OWN_HOSTS", "Shop.example, blog.shop.example")
+    file = written(tmp_path, 'query_parameters = ["utm_source"]\nexclude_bots = false\n')
+    chosen = policy(load_settings(file))
+    assert chosen.own_hosts == ("shop.example", "blog.shop.example")
+    assert chosen.query_parameters == ("utm_source",)
+    assert chosen.exclude_bots is False
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('own_hosts = ["https://shop.example"]', "own_hosts (in {file}): holds something that is no host"),
+        ('own_hosts = ["shop.example:80"]', "own_hosts (in {file}): holds something that is no host"),
+        ('query_parameters = ["token"]', "query_parameters (in {file}): holds a name that is read for"),
+        ('exclude_bots = "perhaps"', "exclude_bots (in {file}): "),
+    ],
+)
+def test_what_cannot_be_read_of_an_address_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsProblem, match=re.escape(problem.format(file=file))):
+        load_settings(file)
