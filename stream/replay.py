@@ -95,6 +95,7 @@ class Compared(msgspec.Struct):
     """The same events under every profile, and what became of the records read."""
 
     accounting: Accounting
+    gap_ms: int  # of latido; the others have their own
     profiles: list[Comparison]
 
 
@@ -111,7 +112,7 @@ async def run_compare(sources: Sequence[IO[bytes]], *, policy: Policy, zone: tzi
     events = Accepted(partition.state)
     await _play(partition, sources, _Outputs(partition, "accounting"))
     latido = msgspec.structs.replace(LATIDO, gap_ms=policy.gap_ms)
-    return Compared(partition.state.accounting, compare(events.steps, zone, latido))
+    return Compared(partition.state.accounting, policy.gap_ms, compare(events.steps, zone, latido))
 
 
 async def run(

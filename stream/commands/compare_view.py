@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stream.commands.figures import NONE, duration
 from stream.core.kpi import Mean, Rate
+from stream.core.profiles import LATIDO, PLAUSIBLE
 from stream.core.profiles_compare import Comparison, Difference, Disagreement
 from stream.pipeline.partition_state import Accounting
 from stream.replay import Compared
@@ -22,9 +23,8 @@ _CUT_NAMES: Final = {
     "campaign": "  by a new campaign",
     "length": "  at the maximum length",
 }
-_BOUNDARY: Final = {
-    "plausible": "silence between 30 and 31 minutes does not cut: whole minutes are compared",
-}
+_GAP: Final = LATIDO.gap_ms
+_WHOLE_MINUTES: Final = "silence between 30 and 31 minutes does not cut: whole minutes are compared"
 _MORE: Final = {
     "boundary": "silence of exactly 30 minutes cuts",
     "midnight": "midnight cuts",
@@ -64,7 +64,7 @@ def view(compared: Compared, zone: str, *, has_goals: bool) -> RenderableType:
         _table(profiles),
         Text(),
         Text("Why they differ", style="bold"),
-        _reasons(profiles),
+        _reasons(profiles, compared.gap_ms),
         Text(),
         Text("Rules", style="bold"),
         _rules(),
@@ -138,24 +138,29 @@ def _count(n: int) -> str:
     return f"{n:,}" if n else NONE
 
 
-def _reasons(profiles: list[Comparison]) -> Table:
+def _reasons(profiles: list[Comparison], gap_ms: int) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for one in profiles[1:]:
         name = one.profile
-        for count, words in _reasons_of(one):
+        for count, words in _reasons_of(one, gap_ms):
             table.add_row(name, count, words)
             name = ""
     return table
 
 
-def _reasons_of(one: Comparison) -> Iterable[tuple[str, str]]:
-    difference = one.against_latido
+def _reasons_of(one: Comparison, gap_ms: int) -> Iterable[tuple[str, str]]:
+    difference, more, fewer = one.against_latido, _MORE, _FEWER
+    if gap_ms != _GAP:
+        words = f"30 minutes of silence cut here, {duration(gap_ms)} in latido"
+        more, fewer = {**more, "boundary": words}, {**fewer, "boundary": words}
+    elif one.profile == PLAUSIBLE.name:
+        fewer = {**fewer, "boundary": _WHOLE_MINUTES}
     found = [
-        *((f"+{n:,}", f"sessions: {_MORE[why]}") for why, n in difference.more.items() if n),
-        *((f"-{n:,}", f"sessions: {_fewer(one.profile, why)}") for why, n in difference.fewer.items() if n),
+        *((f"+{n:,}", f"sessions: {more[why]}") for why, n in difference.more.items() if n),
+        *((f"-{n:,}", f"sessions: {fewer[why]}") for why, n in difference.fewer.items() if n),
         *_rule_reasons("bounces", difference.bounce, difference),
         *(_rule_reasons("engaged sessions", difference.engaged, difference) if difference.engaged else ()),
     ]
@@ -165,10 +170,6 @@ def _reasons_of(one: Comparison) -> Iterable[tuple[str, str]]:
     if uncounted:
         found.append((f"{uncounted:,}", "sessions without a page view are left out of the bounce rate"))
     return found or [("", "the same sessions, bounces and engagement")]
-
-
-def _fewer(profile: str, why: str) -> str:
-    return _BOUNDARY.get(profile, _FEWER[why]) if why == "boundary" else _FEWER[why]
 
 
 def _rule_reasons(what: str, rule: Disagreement, of: Difference) -> Iterable[tuple[str, str]]:

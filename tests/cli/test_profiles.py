@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -42,16 +43,19 @@ def test_compare_for_programs_is_one_object_per_profile(latido: Run, events: byt
     assert matomo["figures"]["bounce_rate"]["denominator"] == matomo["sessions"]
 
 
+def test_compare_names_another_gap(latido: Run, events: bytes) -> None:
+    done = latido("compare", "-", stdin=events, LATIDO_GAP="5m")
+    assert "30 minutes of silence cut here, 5m in latido" in done.stdout
+
+
 def test_compare_needs_no_events(latido: Run) -> None:
     done = latido("compare", "-")
     assert (done.returncode, done.stderr) == (0, "")
     assert "0 of 0 records counted" in done.stdout
 
 
-def test_goals_make_sessions_engaged(latido: Run, events: bytes, tmp_path: object) -> None:
-    from pathlib import Path
-
-    goals = Path(str(tmp_path)) / "goals.toml"
+def test_goals_make_sessions_engaged(latido: Run, events: bytes, tmp_path: Path) -> None:
+    goals = tmp_path / "goals.toml"
     goals.write_text('[[goals]]\nname = "any"\npage = "*"\n', encoding="utf-8")
     counts = []
     for more in ((), ("--goals", str(goals))):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from stream.commands.replay import ProfileName
 from stream.core.profiles import LATIDO, PROFILES, Profile
 from stream.core.profiles_compare import compare
-from stream.core.profiles_fold import Step, Visit, visits_of
+from stream.core.profiles_fold import Step, Visit, is_over, is_settled, visits_of
 from tests.core.profile_cases import (
     CASES,
     as_markdown,
@@ -127,6 +128,70 @@ def test_the_differences_add_up(visitors: list[Any]) -> None:
         assert one.sessions == latido.sessions + changed
         assert one.page_views == latido.page_views
         assert difference.cut_alike <= min(one.sessions, latido.sessions)
+
+
+@pytest.mark.parametrize(
+    ("case", "more", "fewer"),
+    [
+        (
+            "silence of exactly 30 minutes",
+            {"ga4": "boundary", "matomo": "boundary", "snowplow": "boundary"},
+            {},
+        ),
+        ("one millisecond more", {}, {"plausible": "boundary"}),
+        ("in Madrid it is midnight at 23:00 UTC", {"matomo": "midnight"}, {}),
+        ("a visit from another site does not", {"matomo": "campaign"}, {}),
+        ("a view each 20 minutes for 24 h 20 min", {"matomo": "midnight", "posthog": "length"}, {}),
+        ("a ping in the middle of 45 minutes", {"matomo": "pings"}, {}),
+        (
+            "a ping before the first view",
+            {"matomo": "pings", "plausible": "pings"},
+            {"matomo": "pings", "plausible": "pings"},
+        ),
+    ],
+)
+def test_why_a_case_differs_from_latido(case: str, more: dict[str, str], fewer: dict[str, str]) -> None:
+    [found] = [one for one in CASES if one["case"] == case]
+    got: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    for one in compare({("s", "v"): steps(found)}, zone_of(found)):
+        for kind, reasons in zip(got, (one.against_latido.more, one.against_latido.fewer), strict=True):
+            assert set(reasons.values()) <= {0, 1}
+            for why in (why for why, n in reasons.items() if n):
+                assert kind.setdefault(one.profile, why) == why
+    assert got == (more, fewer)
+
+
+def test_another_gap_of_latido_is_a_reason() -> None:
+    [case] = [one for one in CASES if one["case"] == "two views five minutes apart"]
+    shorter = msgspec.structs.replace(LATIDO, gap_ms=60_000)
+    latido, *others = compare({("s", "v"): steps(case)}, UTC, shorter)
+    assert latido.sessions == 2
+    assert all(one.against_latido.fewer["boundary"] == 1 for one in others)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_settled_is_what_no_accepted_event_can_reach(name: str) -> None:
+    """The earliest event still accepted joins a visit for as long as it is not settled, and not after."""
+    profile, lateness_ms = PROFILES[name], 1000
+    [case] = [one for one in CASES if one["case"] == "one view"]
+    [visit] = visits(case, profile)
+    last_ms = visit.session.last_ms
+    reach_ms = max(ms for ms in (1_799_999, 1_800_000, 1_859_999) if profile.joins(ms))
+    if not profile.inclusive:
+        reach_ms += 1  # one instant of caution
+    assert not is_settled(visit, profile, last_ms + reach_ms + lateness_ms, lateness_ms)
+    assert is_settled(visit, profile, last_ms + reach_ms + lateness_ms + 1, lateness_ms)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_visit_is_over_when_the_next_event_would_not_join(name: str) -> None:
+    profile = PROFILES[name]
+    [case] = [one for one in CASES if one["case"] == "one view"]
+    [visit] = visits(case, profile)
+    for silence_ms in (0, 1_799_999, 1_800_000, 1_800_001, 1_859_999, 1_860_000):
+        assert is_over(visit, profile, visit.heard_ms + silence_ms) is not profile.joins(silence_ms)
+    visit.ends = "campaign"
+    assert is_over(visit, profile, visit.heard_ms)
 
 
 def test_zones_are_those_of_the_case() -> None:

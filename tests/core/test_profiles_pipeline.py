@@ -103,3 +103,17 @@ def test_no_profile_loses_an_accepted_event(made: list[Draft], unit: int) -> Non
         assert sum(record["page_views"] for record in records) == views
         assert {record["profile"] for record in records} <= {profile.name}
         assert {record["state"] for record in records} <= {"final"}
+
+
+def test_a_session_that_ends_where_a_window_begins_is_in_it() -> None:
+    """10 minutes of events, one at the very first instant of the window of 5 minutes."""
+    logs = build([Draft("page_view", tick, tick, 0, 0, "fine") for tick in (300, 600)], 1000, None)
+    lane, accepted = played(logs, [])
+    views = Views(lane.partition.state, accepted, latido(logs), UTC, until_final=False)
+    for record in lane.snapshot().records.values():
+        if record.window.name == "5m" and record.segment.value is None:
+            before = msgspec.to_builtins(record)["kpis"]["sessions"]["value"]
+            views.rewrite(record)
+            assert msgspec.to_builtins(record)["kpis"]["sessions"]["value"] == before == 2
+            return
+    raise AssertionError("there is no window of 5 minutes")
