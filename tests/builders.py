@@ -144,10 +144,12 @@ class Lane:
         now(self.partition.process(batch, self.wall_ms))
         self.release()
 
-    def feed(self, letter: str, *times: int, visitor: str = "v", log_end: int | None = None) -> None:
-        """Append ordinary events of one topic at these times and fetch them."""
+    def feed(
+        self, letter: str, *times: int, visitor: str = "v", log_end: int | None = None, **fields: Any
+    ) -> None:
+        """Append ordinary events of one topic at these times, with these fields, and fetch them."""
         log = self.logs[TOPIC[letter]]
-        bodies = [event(letter, t, f"{letter}{len(log) + n}", visitor) for n, t in enumerate(times)]
+        bodies = [event(letter, t, f"{letter}{len(log) + n}", visitor, **fields) for n, t in enumerate(times)]
         self.append(*bodies)
         self.fetch(letter, log_end=log_end)
 

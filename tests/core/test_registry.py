@@ -1,0 +1,94 @@
+"""Laws of every KPI in the registry: nothing gives nothing, adding and taking back leaves no trace."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.core import csat, engagement, nps, registry
+from stream.core.ctr import CLICKS, IMPRESSIONS, PAIRS_CLICKED, PAIRS_SEEN, UNMATCHED_CLICKS
+from stream.core.kpi import WHOLE, Count, Definition
+from stream.core.sessions import SESSION_DIMENSIONS, Session
+from stream.core.windows import Counts, add
+
+NUMBERS = st.integers(0, 10**6)
+SESSIONS = st.builds(
+    lambda pages, ms, clicks, forms, engaged, goal: Session(
+        0, "a", 0, ms, "b", 0, events=pages + clicks + forms, page_views=pages, clicks=clicks,
+        form_submissions=forms, engaged_ms=engaged, goals=("signup",) if goal else (),
+    ),
+    st.integers(0, 300), st.integers(0, 10**8), st.integers(0, 9), st.integers(0, 3),
+    st.integers(0, 10**7), st.booleans(),
+)  # fmt: skip
+ONE_BY_ONE = [*registry.KPIS.values()]
+
+
+@st.composite
+def tallies(draw: st.DrawFn) -> Counts:
+    """Counts as traffic leaves them: of sessions, clicks and answers."""
+    row: defaultdict[str, int] = defaultdict(int)
+    for session in draw(st.lists(SESSIONS, max_size=8)):
+        engagement.add_ended(row, session, 1)
+    for score in draw(st.lists(st.integers(0, 10), max_size=8)):
+        add(row, nps.counts(score))
+        add(row, csat.counts(score, 0, 10))
+    row[IMPRESSIONS], row[CLICKS] = draw(NUMBERS), draw(NUMBERS)
+    row[PAIRS_SEEN] = draw(NUMBERS)
+    row[PAIRS_CLICKED] = draw(st.integers(0, row[PAIRS_SEEN]))
+    row[UNMATCHED_CLICKS], row[engagement.VISITORS] = draw(NUMBERS), draw(NUMBERS)
+    return {metric: n for metric, n in row.items() if n}
+
+
+@pytest.mark.parametrize("one", ONE_BY_ONE, ids=lambda one: one.id)
+def test_it_says_what_it_is(one: Definition) -> None:
+    assert one.meaning.endswith(".")
+    assert one.label
+    assert one.unit
+    assert one.formula
+    assert one.dimensions
+
+
+@pytest.mark.parametrize("one", ONE_BY_ONE, ids=lambda one: one.id)
+def test_of_nothing_it_is_nothing(one: Definition) -> None:
+    found = one.compute({}, {})
+    assert found.value == (0 if isinstance(found, Count) else None)
+
+
+@given(tallies(), tallies())
+def test_adding_and_taking_back_leaves_no_trace(some: Counts, more: Counts) -> None:
+    counts = dict(some)
+    add(counts, more)
+    both = registry.results("5m", WHOLE, counts, counts)
+    add(counts, more, -1)
+    assert counts == some
+    assert registry.results("5m", WHOLE, counts, counts) == registry.results("5m", WHOLE, some, some)
+    turned = dict(more)
+    add(turned, some)
+    assert registry.results("5m", WHOLE, turned, turned) == both
+
+
+@given(st.lists(SESSIONS, max_size=12))
+def test_sessions_taken_back_in_another_order_leave_nothing(sessions: list[Session]) -> None:
+    row: defaultdict[str, int] = defaultdict(int)
+    for session in sessions:
+        engagement.add_ended(row, session, 1)
+    for session in sorted(sessions, key=lambda one: (one.page_views, one.last_ms)):
+        engagement.add_ended(row, session, -1)
+    assert not any(row.values())
+
+
+@given(tallies())
+def test_every_result_can_be_written(counts: Counts) -> None:
+    for dimension in (WHOLE, "element", "goal", "survey", *SESSION_DIMENSIONS):
+        for name, kpi in registry.results("all", dimension, counts, counts).items():
+            assert msgspec.json.decode(msgspec.json.encode(kpi))["type"] in ("count", "mean", "rate", "score")
+            assert dimension in registry.KPIS[name].dimensions
+
+
+def test_a_window_may_have_kpis_of_its_own() -> None:
+    assert "active_visitors" in registry.results("5m", WHOLE, {}, {})
+    assert "active_visitors" not in registry.results("1h", WHOLE, {}, {})
