@@ -36,8 +36,8 @@ class Session(BaseModel):
     state: Literal["open", "ended", "final"]
     """open: the visitor may still be there. ended: silent for longer than the gap; a late event may still
     extend or merge it. final: no accepted event can change it."""
-    ended_because: Literal["inactivity"] | None = None
-    """null while open."""
+    ended_because: Literal["inactivity", "midnight", "campaign", "maximum_length"] | None = None
+    """null while open. The profile `latido` knows inactivity only."""
     revision: Annotated[int, Field(ge=1)]
     supersedes: list[str] = []
     change: str | None = None
@@ -70,6 +70,8 @@ class Session(BaseModel):
     """Beyond 10 000 events or 24 h: details are no longer stored, counts go on."""
     profile: str = "latido"
     """The rules by which sessions were cut."""
+    profile_duration_ms: Count | None = None
+    """How long it took by the rule of another profile; `duration_ms` is the same under all."""
     source: Source
 
     @property
