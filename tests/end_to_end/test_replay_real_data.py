@@ -217,18 +217,19 @@ async def test_ctr_by_item_and_position() -> None:
     impressions: Counter[str] = Counter()
     clicks: Counter[str] = Counter()
     for one in shown:
-        for segment in ("all=None", f"element={one.item}", f"position={one.position}"):
+        said = (f"position={one.position}", f"variant={one.arm}", "surface=page", "campaign=men")
+        for segment in ("all=None", f"element={one.item}", *said):
             impressions[segment] += 1
             clicks[segment] += one.clicked
     assert got.keys() == impressions.keys()
-    assert len(got) == 1 + 34 + 3
+    assert len(got) == 1 + 34 + 3 + 2 + 1 + 1
     for segment, n in impressions.items():
         ctr = got[segment]["ctr"]
         assert got[segment]["impressions"]["value"] == ctr["denominator"] == n
         assert got[segment]["clicks"]["value"] == ctr["numerator"] == clicks[segment]
         assert ctr["value"] == clicks[segment] / n
         assert ctr["unmatched_clicks"] == 0
-        if not segment.startswith("position"):  # every row is a visitor: pairs are impressions
+        if segment.startswith(("all", "element")):  # every row is a visitor: pairs are impressions
             assert got[segment]["unique_ctr"]["denominator"] == n
             assert got[segment]["unique_ctr"]["numerator"] == clicks[segment]
 
