@@ -79,6 +79,7 @@ class PageView(_Common):
     url: Url
     title: Text | None = None
     referrer: Text | None = None
+    """Empty where the page had none: a direct visit. null where nobody looked: nothing is concluded."""
 
 
 class Impression(_Common):

@@ -215,8 +215,10 @@ def _unfinished_sessions(partition: Partition) -> list[str]:
 
 
 def _accounting(partition: Partition) -> str:
+    """Where every record went. Bots are a part where there are any: few streams name their user agents."""
     counts = partition.state.accounting
-    names = ("read", "counted", "duplicates", "conflicts", "late", "refused", "no_consent")
+    names = ["read", "counted", "duplicates", "conflicts", "late", "refused", "no_consent"]
+    names += ["bots"] if counts.bots else []
     return msgspec.json.encode({name: getattr(counts, name) for name in names}).decode()
 
 

@@ -52,14 +52,14 @@ class Unreadable(ValueError):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """The fields of a line, as the server wrote them. `agent` and `referrer` are '' in common format."""
+    """The fields of a line, as the server wrote them. `agent` and `referrer` are None in common format."""
 
     client: str
     time: str
     request: str
     status: str
-    referrer: str
-    agent: str
+    referrer: str | None
+    agent: str | None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -80,9 +80,14 @@ def parse_line(line: str) -> LogLine:
         found["time"],
         found["request"],
         found["status"],
-        found["referrer"] or "",
-        found["agent"] or "",
+        found["referrer"],
+        found["agent"],
     )
+
+
+def _said(text: str | None, longest: int) -> str | None:
+    """'' where the browser sent none ("-"), None where the log does not tell."""
+    return text if text is None else "" if text == "-" else text[:longest]
 
 
 def page_view(line: str, number: int, origin: Origin) -> PageView | None:
@@ -102,8 +107,8 @@ def page_view(line: str, number: int, origin: Origin) -> PageView | None:
         "visitor_id": visitor_id(fields, origin),
         "occurred_at": event_time(fields.time),
         "url": url,
-        "referrer": fields.referrer[:LONGEST_URL] if fields.referrer not in ("", "-") else None,
-        "user_agent": fields.agent[:LONGEST_AGENT] if fields.agent not in ("", "-") else None,
+        "referrer": _said(fields.referrer, LONGEST_URL),
+        "user_agent": _said(fields.agent, LONGEST_AGENT) or None,
     }
     try:
         return _as_page_view(event)

@@ -123,10 +123,10 @@ class Channels:
             return ""
         return f"//{host}/?{urlencode(found)}" if found else f"//{host}/"
 
-    def touch(self, referrer: str | None, landing: str, *, is_view: bool) -> Touch | None:
+    def touch(self, referrer: str | None, landing: str) -> Touch | None:
         """What brought the visitor to `landing`; None when nothing says it.
 
-        is_view: the event is one that would have a referrer, so that none means a direct visit.
+        referrer: '' where the page had none, which is a direct visit; None where nobody looked.
         """
         tags = dict(parse_qsl(landing.partition("?")[2]))
         campaign = tags.get(CAMPAIGN_TAG, "").strip()[:LONGEST_CAMPAIGN] or None
@@ -136,7 +136,7 @@ class Channels:
         for name, paid in self._table.click_ids.items():
             if name in tags:
                 return Touch(paid.source, paid.medium, campaign)
-        if not is_view:
+        if referrer is None:
             return None if campaign is None else Touch(NOT_SET, NOT_SET, campaign)
         host = host_of(referrer)
         if host is None or self._is_own(host, host_of(landing)):

@@ -39,7 +39,7 @@ def channel_of(event: Event) -> str | None:
     for name, said in TABLE["click_ids"].items():
         if name in query:
             return by_rules(said["source"], said["medium"], campaign)
-    if not isinstance(event, PageView):
+    if not isinstance(event, PageView) or event.referrer is None:
         return by_rules("(not set)", "(not set)", campaign) if campaign else None
     host, page = host_of(event.referrer), host_of(event.url)
     if host is None or (page is not None and bare(host) == bare(page)):

@@ -39,6 +39,7 @@ CHANNELS: Final = ("organic", "email", "paid", *(None,) * 12)
 SITE: Final = "https://shop.example"
 # (referrer, query of the first page): how a visit begins
 WAYS_IN: Final[tuple[tuple[str | None, str], ...]] = (
+    ("", ""),
     (None, ""),
     ("https://www.google.es/", ""),
     ("https://www.google.com/", "?gclid=Cj0KCQ"),

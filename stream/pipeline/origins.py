@@ -43,28 +43,27 @@ class Origins:
         url: str | None = getattr(event, "url", None)
         # The common case, a path, needs no parser: it names no host and carries no tag.
         landing = "" if url is None or ("?" not in url and "//" not in url) else self._landing(url)
-        is_view = event.__class__ is PageView
         return self._origin(
-            event.referrer if isinstance(event, PageView) else None, landing, is_view,
+            event.referrer if isinstance(event, PageView) else None, landing,
             event.channel, event.campaign, event.device, event.country, event.plan, event.user_agent,
         )  # fmt: skip
 
     def _make(
-        self, referrer: str | None, landing: str, is_view: bool,
+        self, referrer: str | None, landing: str,
         channel: str | None, campaign: str | None, device: str | None, country: str | None, plan: str | None,
         user_agent: str | None,
     ) -> Origin:  # fmt: skip
         if channel is None or campaign is None:
-            derived = self._channel(referrer, landing, is_view)
+            derived = self._channel(referrer, landing)
             channel = derived[0] if channel is None else channel
             campaign = derived[1] if campaign is None else campaign
         if device is None and user_agent is not None:
             device = agent_of(user_agent).device
         return self._shared(channels.host_of(referrer), channel, campaign, device, country, plan)
 
-    def _derive(self, referrer: str | None, landing: str, is_view: bool) -> tuple[str | None, str | None]:
+    def _derive(self, referrer: str | None, landing: str) -> tuple[str | None, str | None]:
         """(channel, campaign) by the rules."""
-        touch = self._channels.touch(referrer, landing, is_view=is_view)
+        touch = self._channels.touch(referrer, landing)
         return (None, None) if touch is None else (self._channels.channel(touch), touch.campaign)
 
 

@@ -58,7 +58,7 @@ class SessionRecord(msgspec.Struct):
     overlong: bool
     profile: str
     source: Source
-    profile_duration_ms: int | None | msgspec.UnsetType = msgspec.UNSET  # of other profiles only
+    profile_duration_ms: int | msgspec.UnsetType | None = msgspec.UNSET  # of other profiles only
 
 
 _encode = msgspec.json.Encoder().encode

@@ -45,11 +45,6 @@ def event_json(letter: str, event: dict[str, Any]) -> bytes:
     return json.dumps(body | ({"channel": event["ch"]} if "ch" in event else {})).encode()
 
 
-def _said(channel: str | None) -> str | None:
-    """What the events of a case say; the cases know nothing of the channel derived where they say nothing."""
-    return None if channel == "Direct" else channel
-
-
 class Run:
     """One history of a case, driven step by step; keeps what was published and forgotten."""
 
@@ -122,7 +117,7 @@ class Run:
             for session in visitor.sessions
         ]
         return sorted(
-            [v.visitor_id, s.first_ms, s.last_ms, s.events, s.first_id, _said(s.origin.channel), s.last_id]
+            [v.visitor_id, s.first_ms, s.last_ms, s.events, s.first_id, s.origin.channel, s.last_id]
             for v, s in [*self.final, *alive]
         )
 

@@ -28,6 +28,7 @@ from schemas.events import (
 )
 from schemas.keys import snapshot_key
 from schemas.times import rfc3339
+from stream.demo.plain_channels import campaign_of, channel_of, device_of
 from stream.demo.plain_log import Accepted, LogRecord, Rules, content_of, path_of, tolerance_ms
 from stream.demo.plain_visits import Site, is_member, runs, sites_of
 from stream.demo.truth import Kpis, Span, segments
@@ -167,7 +168,11 @@ def _fields(run: Sequence[Accepted], answered: Sequence[int], rules: Rules) -> d
         "entry_page": None if entry_url is None else path_of(entry_url),
         "exit_page": path_of(views[-1].url) if views else None,
         "referrer_host": _host(first.event),
-        **{name: getattr(first.event, name) for name in ("channel", "campaign", "device", "country", "plan")},
+        "channel": channel_of(first.event),
+        "campaign": campaign_of(first.event),
+        "device": device_of(first.event),
+        "country": first.event.country,
+        "plan": first.event.plan,
         "overlong": False,
         "profile": "latido",
     }

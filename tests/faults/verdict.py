@@ -118,7 +118,7 @@ async def _check_accounting(cluster: Cluster, truth: Truth) -> None:
         parts = head.accounting
         assert head.accounting.balances(), parts
         got["read"] += parts.read
-        for name in ("counted", "duplicates", "conflicts", "late", "refused", "no_consent"):
+        for name in ("counted", "duplicates", "conflicts", "late", "refused", "no_consent", "bots"):
             got[name] += getattr(parts, name)
     assert +got == Counter({"read": truth.records, **truth.accounting}), (got, truth.accounting)
     assert got["read"] == truth.records, f"{truth.records} records in the logs, {got['read']} counted as read"
