@@ -11,7 +11,7 @@ from stream.tables import resp
 from stream.tables.durability import Durability, DurableGate
 from stream.tables.layout import COMMIT, OWNER, Layout
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, translated
-from stream.tables.redis_lane import Lane
+from stream.tables.redis_commit import Committer
 from stream.tables.redis_load import load
 
 
@@ -27,7 +27,7 @@ class RedisTables:
         self._layout = Layout(namespace)
         self._where = address(redis)
         self._claim = Script(redis, "claim.lua")
-        self._lanes: dict[int, Lane] = {}
+        self._committers: dict[int, Committer] = {}
         self._gate = DurableGate(redis, self._layout, replicas)
 
     async def claim(self, partition: int, nonce: str, assignment: int, last_epoch: int) -> Claim:
@@ -54,12 +54,14 @@ class RedisTables:
         return values
 
     async def commit(self, commit: Commit) -> CommitAnswer:
-        lane = self._lanes.get(commit.partition)
-        if lane is None:
-            lane = self._lanes[commit.partition] = Lane(self._redis, self._layout.partition(commit.partition))
+        committer = self._committers.get(commit.partition)
+        if committer is None:
+            committer = self._committers[commit.partition] = Committer(
+                self._redis, self._layout.partition(commit.partition)
+            )
         self._gate.sending(commit)
         with translated(self._where):
-            answer = await lane.commit(commit)
+            answer = await committer.commit(commit)
         if answer is CommitAnswer.STORED:
             self._gate.stored(commit)
         else:
@@ -85,7 +87,7 @@ class RedisTables:
 
     async def close(self) -> None:
         """Gives the connections back to the client, which stays open."""
-        for lane in self._lanes.values():
-            await lane.close()
-        self._lanes.clear()
+        for committer in self._committers.values():
+            await committer.close()
+        self._committers.clear()
         await self._gate.close()

@@ -40,7 +40,7 @@ FIELDS_PER_COMMAND = 50_000
 _TRIES = 3
 
 
-class Lane:
+class Committer:
     """Serialises the commits of one partition. Not safe to share between event loops."""
 
     def __init__(self, redis: Redis, keys: PartitionKeys) -> None:
