@@ -9,6 +9,7 @@ from stream.core.registry import KPIS
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 
 _decode = msgspec.json.Decoder(SnapshotRecord).decode
+_WIDE = 2  # standard deviation over mean; above, the t interval covers too little (docs/statistics.md)
 _FEW = 30  # below, an interval is so wide that the value alone misleads
 
 
@@ -150,6 +151,8 @@ def _caveats(kpi: Kpi) -> list[str]:
         found.append("There are more hits than trials: whatever sends the events leaves some of them out.")
     if isinstance(kpi, Rate) and kpi.unmatched_clicks:
         found.append(f"{kpi.unmatched_clicks:,} clicks came without an impression before them.")
+    if isinstance(kpi, Mean) and kpi.sd and kpi.value is not None and kpi.sd > _WIDE * kpi.value:
+        found.append("A few large values carry this mean: its interval is narrower than the truth.")
     n = kpi.denominator if isinstance(kpi, Rate) else None if isinstance(kpi, Count) else kpi.n
     if n is not None and 0 < n < _FEW:
         found.append(f"It stands on {n} only: read the interval, not the value.")

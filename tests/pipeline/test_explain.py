@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.core.kpi import Mean
 from stream.core.registry import KPIS
 from stream.pipeline.explain import Explanation, explain, read_record
 
@@ -57,6 +58,16 @@ def test_what_holds_the_number_back() -> None:
     assert "2 of 4 partitions are current" in found.completeness
     assert found.held_by == "engagement.clicks.v1"
     assert found.window == "all: everything up to 2026-11-22T10:19:58.000Z"
+
+
+def test_a_mean_of_few_large_values_says_so() -> None:
+    record = read_record((EXAMPLES / "five-minutes.json").read_bytes())
+    pages = record.kpis["pages_per_session"]
+    assert isinstance(pages, Mean)
+    assert explain(record, "pages_per_session", record.completeness).caveats == ()
+    pages.sd = 9.0
+    [caveat] = explain(record, "pages_per_session", record.completeness).caveats
+    assert caveat.startswith("A few large values")
 
 
 def test_a_doubtful_rate_says_why() -> None:
