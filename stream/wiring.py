@@ -10,6 +10,7 @@ import structlog
 from stream.kafka import worker
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
+from stream.pipeline.unreachable import no_store
 from stream.settings import Settings, policy
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
@@ -53,7 +54,10 @@ async def open_worker(settings: Settings, *, accept_loss: bool = False) -> int:
             return await worker.run_worker(worker_settings(settings, accept_loss=accept_loss), tables, board)
         finally:
             await tables.close()
-    except (StoreMisconfigured, StoreUnreachable) as refused:
+    except StoreUnreachable as error:
+        log.error("cannot run", reason=no_store(error))
+        return 1
+    except StoreMisconfigured as refused:
         log.error("cannot run", reason=str(refused))
         return 1
     finally:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.events import Event, encode_event
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
+from stream.pipeline.unreachable import no_broker, reason
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +28,8 @@ LINGER_MS: Final = 5
 MAX_BATCH_BYTES: Final = 256 * 1024
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
+REMIND_AFTER_S: Final = 60.0
+"""Tries come every few seconds; to say each time that the broker is away would bury everything else."""
 NOT_CONNECTED: Final = "no connection to the broker"
 
 
@@ -62,10 +67,8 @@ class EventProducer:
         except (KafkaError, OSError) as error:
             with contextlib.suppress(Exception):
                 await producer.stop()
-            raise BrokerUnavailable(
-                f"Kafka at {self._options.get('bootstrap_servers')} does not answer "
-                f"({type(error).__name__}); start it, or name another with --broker (LATIDO_BROKER)"
-            ) from error
+            servers = self._options.get("bootstrap_servers")
+            raise BrokerUnavailable(no_broker(servers, error, self._limit_s)) from error
         self._producer = producer
 
     def start_in_background(self) -> None:
@@ -74,11 +77,14 @@ class EventProducer:
 
     async def _keep_trying(self) -> None:
         pause_s = FIRST_PAUSE_S
+        said_s = -math.inf
         while True:
             try:
                 await self.start()
             except BrokerUnavailable as error:
-                log.warning("waiting for the broker", reason=str(error), again_in_s=pause_s)
+                if time.monotonic() - said_s >= REMIND_AFTER_S:
+                    log.warning("waiting for the broker", reason=str(error))
+                    said_s = time.monotonic()
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
@@ -140,7 +146,7 @@ class EventProducer:
                 # All of them: to ask for one by name creates it on some brokers, and waits for it on others.
                 there = (await producer.client.fetch_all_metadata()).topics()
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"the broker does not answer ({type(error).__name__})") from error
+            raise BrokerUnavailable(f"the broker does not answer ({reason(error, self._limit_s)})") from error
         missing = [topic for topic in INPUT_TOPICS if topic not in there]
         if missing:
             raise BrokerUnavailable(f"topic {missing[0]} is missing; run 'latido topics create'")

@@ -18,6 +18,7 @@ from stream.kafka.topics import TopicProblem, describe_topics, judge_topics
 from stream.pipeline.changes import decode_head
 from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
 from stream.pipeline.take_snapshot import decode_header
+from stream.pipeline.unreachable import START_STORE
 from stream.settings import SettingsProblem
 from stream.settings.load import find_config, unknown_variables
 from stream.tables.redis import RedisTables
@@ -118,8 +119,7 @@ async def _store(settings: Settings) -> list[Finding]:
         durability = await RedisTables(client, settings.namespace).durability()
         lost = await _lost(RedisBoard(client, settings.namespace))
     except (StoreUnreachable, StoreMisconfigured) as error:
-        do = "start it, or name another with --redis (LATIDO_REDIS)"
-        return [Finding("error", "redis", str(error).rstrip("."), do)]
+        return [Finding("error", "redis", str(error).rstrip("."), START_STORE)]
     finally:
         await client.aclose()
     found = [Finding("ok", "redis", f"{where} answers")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from stream.pipeline.unreachable import no_store
+
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USE: Final = 2
@@ -40,13 +42,11 @@ def _message(error: BaseException) -> str:
         return _missing(error)
     module = type(error).__module__
     if _is(error, "StoreUnreachable"):
-        return f"{str(error).rstrip('.')}; start it, or name another with --redis (LATIDO_REDIS)"
+        return no_store(error)
     if isinstance(error, Failed) or module.startswith(OUR_PACKAGES):
         return str(error) or type(error).__name__
     if module.startswith("aiokafka"):
-        return (
-            f"Kafka: {type(error).__name__}: {error}; run 'latido doctor', and check --broker (LATIDO_BROKER)"
-        )
+        return f"Kafka: {error}; run 'latido doctor', and check --broker (LATIDO_BROKER)"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {error}; the same command with --debug shows where"

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream.commands import options
 
-topics = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Create or check the Kafka topics.")
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+topics = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Create or check the Kafka topics.
+
+\b
+Example:
+  latido topics create
+  latido topics check
+""",
+)
 dead_letters = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Look at records that were refused."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Look at records that were refused.
+
+\b
+Example:
+  latido dead-letters list --limit 20
+""",
 )
 
 
@@ -28,6 +48,8 @@ def create(
 ) -> None:
     """Create the topics that are missing; what exists is left as it is.
 
+    Exit code 1 when --partitions is given and a topic exists with another number.
+
     \b
     Example:
       latido topics create --broker 127.0.0.1:9092 --partitions 8
@@ -41,8 +63,28 @@ def create(
     created, existing = asyncio.run(create_topics(chosen.kafka_options(), chosen.partitions, replication))
     for name in created:
         typer.echo(f"created {name}")
+    others = {} if partitions is None else asyncio.run(_with_other_counts(chosen, existing))
     for name in existing:
-        typer.echo(f"exists  {name}")
+        count = others.get(name)
+        left = "" if count is None else f" ({count} partitions, not {partitions}: left as it is)"
+        typer.echo(f"exists  {name}{left}")
+    raise typer.Exit(int(bool(others)))
+
+
+async def _with_other_counts(chosen: Settings, existing: list[str]) -> dict[str, int]:
+    """Partitions of the topics that exist and would have been created with another number."""
+    if not existing:
+        return {}
+    from schemas.topics import topic_specs
+    from stream.kafka.topics import describe_topics
+
+    found = await describe_topics(chosen.kafka_options())
+    wanted = {spec.name: spec.partitions for spec in topic_specs(chosen.partitions)}
+    return {
+        name: found[name].partitions
+        for name in existing
+        if name in found and found[name].partitions != wanted[name]
+    }
 
 
 @topics.command("check")

@@ -51,8 +51,9 @@ def collector(
 
     POST /v1/events takes one event, an array or {"events": [...]}; 202 says that the broker has them.
     Listens on this machine only, unless told otherwise; then LATIDO_COLLECTOR_TOKEN must be set, and
-    callers
-    send it as 'Authorization: Bearer TOKEN'.
+    callers send it as 'Authorization: Bearer TOKEN'.
+
+    Without a broker it starts, waits for one, and answers 503 until then.
 
     \b
     Example:

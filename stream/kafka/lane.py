@@ -170,13 +170,22 @@ class Lane:
                 if unanswered:
                     await partition.resume()
                 await step()
+                self._answered(unanswered)
                 return
+            except (Fenced, WentBack, StateTorn):
+                self._answered(unanswered)
+                raise
             except StoreUnreachable as error:
                 unanswered = True
                 log.warning("the store does not answer", partition=self.number, reason=str(error))
             if await self._closed_within(pause_s):
                 return
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _answered(self, after_silence: bool) -> None:
+        """Also a refusal is an answer."""
+        if after_silence:
+            log.info("the store answers again", partition=self.number)
 
     async def _closed_within(self, seconds: float) -> bool:
         try:

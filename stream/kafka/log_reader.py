@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.log_probe import fetch_state, log_end
+from stream.pipeline.unreachable import no_broker
 
 _POLL_MS = 200
 _FETCH_WAIT_MS = 50
@@ -86,10 +87,8 @@ async def _reader(client_options: Mapping[str, Any]) -> AsyncIterator[aiokafka.A
         await consumer.start()
         yield consumer
     except KafkaConnectionError as error:
-        raise BrokerUnreachable(
-            f"no Kafka broker answers at {client_options['bootstrap_servers']}: {error}; "
-            "start it or set --broker"
-        ) from None
+        servers = client_options["bootstrap_servers"]
+        raise BrokerUnreachable(no_broker(servers, error, _STUCK_AFTER_S)) from None
     except KafkaError as error:
         raise BrokerUnreachable(f"the broker answers with an error: {error!r}") from error
     finally:

@@ -35,6 +35,7 @@ from stream import __version__
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.large_letters import BATCH_BYTES, is_large, packed_batch, shortened
 from stream.pipeline.batch import Output
+from stream.pipeline.unreachable import no_broker
 
 log = structlog.get_logger("latido.kafka")
 
@@ -65,8 +66,8 @@ async def probe_broker(client_options: Mapping[str, Any]) -> Capabilities:
                     "old revision after a new one; readers tell them apart by id and revision")  # fmt: skip
         return Capabilities(transactions=False)
     except (TimeoutError, KafkaConnectionError, KafkaError) as error:
-        raise BrokerUnreachable(f"no Kafka broker answers at {client_options['bootstrap_servers']}: "
-                                f"{error or 'timeout'}; start it or set --broker") from None  # fmt: skip
+        servers = client_options["bootstrap_servers"]
+        raise BrokerUnreachable(no_broker(servers, error, _PROBE_LIMIT_S)) from None
     finally:
         await _stop(producer)
     return Capabilities(transactions=True)

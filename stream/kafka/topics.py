@@ -18,6 +18,7 @@ from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import SnapshotBoard
 from stream.pipeline.take_snapshot import decode_header
+from stream.pipeline.unreachable import no_broker
 
 log = structlog.get_logger("latido.kafka")
 
@@ -181,9 +182,6 @@ async def _admin(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdm
             await admin.start()
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnreachable(
-            f"no Kafka broker answers at {client_options['bootstrap_servers']}: {error or 'timeout'}; "
-            "start it or set --broker"
-        ) from None
+        raise BrokerUnreachable(no_broker(client_options["bootstrap_servers"], error, _LIMIT_S)) from None
     finally:
         await admin.close()

@@ -21,6 +21,7 @@ from stream.kafka.worker_app import WorkerApp
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.refusals import TooManyDeadLetters
+from stream.pipeline.unreachable import no_store
 
 log = structlog.get_logger("latido.kafka")
 
@@ -42,7 +43,10 @@ async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: S
             partitions = await check_for_worker(settings, board)
             app = WorkerApp(settings, tables, board, capabilities, partitions)
             return await _run(app, stop)
-        except (WorkerRefused, StoreUnreachable, StoreMisconfigured) as refused:
+        except StoreUnreachable as error:
+            log.error("cannot run", reason=no_store(error))
+            return 1
+        except (WorkerRefused, StoreMisconfigured) as refused:
             log.error("cannot run", reason=str(refused))
             return 1
 

@@ -27,6 +27,12 @@ def test_topics_are_created_once_and_then_in_order(latido: Run, own_broker: Embe
     assert {line.split()[1] for line in first.stdout.splitlines()} == {spec.name for spec in topic_specs()}
     again = latido("topics", "create", **variables)
     assert {line.split()[0] for line in again.stdout.splitlines()} == {"exists"}
+    assert again.returncode == 0
+    other = latido("topics", "create", "--partitions", "8", **variables)
+    assert other.returncode == 1
+    assert f"exists  {CLICKS} (3 partitions, not 8: left as it is)" in other.stdout.splitlines()
+    same = latido("topics", "create", "--partitions", "3", **variables)
+    assert (same.returncode, same.stdout) == (0, again.stdout)
     check = latido("topics", "check", **variables)
     assert (check.returncode, check.stdout) == (0, "the topics are as they should be\n")
 

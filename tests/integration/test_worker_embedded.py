@@ -101,7 +101,7 @@ async def test_a_poisoned_batch_becomes_dead_letters_and_the_rest_counts(embedde
     [
         ({}, "latido topics create"),
         ({"LATIDO_BROKER": "127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
-        ({"LATIDO_REDIS": "redis://127.0.0.1:1/0"}, "store at 127.0.0.1:1"),
+        ({"LATIDO_REDIS": "redis://127.0.0.1:1/0"}, "name another with --redis"),
     ],
 )
 async def test_it_refuses_to_start_and_says_what_to_do(
