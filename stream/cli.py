@@ -98,6 +98,11 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _leave_the_pipe()
         return DONE
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        _leave_the_pipe()  # click makes exit code 1 of it, also where it is asked to leave errors alone
+        return DONE
     except ClickException as error:
         return _wrong_use(error)
     except Exception as error:

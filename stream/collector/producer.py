@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -79,10 +80,13 @@ class EventProducer:
         pause_s = FIRST_PAUSE_S
         said_s = -math.inf
         while True:
+            is_due = time.monotonic() - said_s >= REMIND_AFTER_S
             try:
-                await self.start()
+                # The client's own line stands beside ours: it tells what is wrong with TLS or a password.
+                with contextlib.nullcontext() if is_due else _client_is_quiet():
+                    await self.start()
             except BrokerUnavailable as error:
-                if time.monotonic() - said_s >= REMIND_AFTER_S:
+                if is_due:
                     log.warning("waiting for the broker", reason=str(error))
                     said_s = time.monotonic()
                 await asyncio.sleep(pause_s)
@@ -150,6 +154,16 @@ class EventProducer:
         missing = [topic for topic in INPUT_TOPICS if topic not in there]
         if missing:
             raise BrokerUnavailable(f"topic {missing[0]} is missing; run 'latido topics create'")
+
+
+@contextlib.contextmanager
+def _client_is_quiet() -> Iterator[None]:
+    logger = logging.getLogger("aiokafka")
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
 
 
 def _outcome(future: asyncio.Future[Any]) -> str | None:

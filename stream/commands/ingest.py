@@ -46,14 +46,18 @@ def ingest(
     sent: GET, status 200 or 304, no asset such as .css or .png. The visitor
     is a digest of the client's address; LATIDO_SALT makes it one that nobody else can compute.
 
-    Running it again counts nothing twice. Lines that cannot be read are counted, and the first ones shown.
+    Running it again counts nothing twice. Lines that cannot be read are counted, and the first ones shown;
+    when none could be read, the exit code is 1. Events older than gap and grace may be refused as late.
 
     \b
     Example:
       latido ingest access.log.gz --rate 500/s
       latido ingest events.jsonl --dry-run | head
     """
-    from stream.commands.ingesting import Plan, parse_rate, run_ingest
+    from datetime import UTC, datetime
+
+    from stream.commands.ingesting import Late, Plan, parse_rate, run_ingest
+    from stream.settings import policy
 
     chosen = options.settings(broker=broker)
     plan = Plan(
@@ -64,6 +68,7 @@ def ingest(
         salt=chosen.salt.get_secret_value() if chosen.salt else None,
         rate=parse_rate(rate),
         dry_run=dry_run,
+        late=None if dry_run else Late.by(policy(chosen), datetime.now(UTC)),
     )
     options.quiet_logs()
     raise typer.Exit(run_ingest(chosen, plan))

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, TextIO, cast
 
@@ -20,9 +21,11 @@ from schemas.events import MAX_RECORD_BYTES, Event, parse_event
 from schemas.json_text import parse_json
 from stream.collector.producer import EventProducer
 from stream.commands.access_log import Origin, Unreadable, Visitor, digest, page_view, parse_line
-from stream.commands.failures import DONE, Failed, WrongUse
+from stream.commands.failures import DONE, FAILED, Failed, WrongUse
 from stream.commands.reading import STANDARD_INPUT, beside, line_chunks, opened
 from stream.commands.sending import connected, printed
+from stream.core.policy import Policy
+from stream.settings import format_duration
 
 if TYPE_CHECKING:
     import io
@@ -50,11 +53,30 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     salt: str | None = None
     rate: int | None = None
     dry_run: bool = False
+    late: Late | None = None
 
     @property
     def origin(self) -> Origin:
         salt = self.salt.encode() if self.salt else FIXED_SALT
         return Origin(salt=salt, site=self.site, visitor=Visitor(self.visitor))
+
+
+class Late(msgspec.Struct, frozen=True):
+    """Before these times a worker may refuse an event; None: never. after_ms: how far back that is."""
+
+    before: datetime
+    surveys_before: datetime | None
+    after_ms: int
+
+    @classmethod
+    def by(cls, policy: Policy, now: datetime) -> Late:
+        after_ms, tolerance_ms = policy.lateness_ms, policy.survey_tolerance_ms
+        surveys = None if tolerance_ms is None else now - timedelta(milliseconds=tolerance_ms)
+        return cls(now - timedelta(milliseconds=after_ms), surveys, after_ms)
+
+    def may_be(self, event: Event) -> bool:
+        before = self.surveys_before if event.type == "survey_answer" else self.before
+        return before is not None and event.occurred_at < before
 
 
 class Tally(msgspec.Struct):
@@ -64,8 +86,16 @@ class Tally(msgspec.Struct):
     sent: int = 0
     others: int = 0
     unreadable: int = 0
+    late: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
+    empty: list[str] = msgspec.field(default_factory=list)
     is_log: bool = False
+
+    @property
+    def nothing_readable(self) -> bool:
+        """Lines there were, and none could be read."""
+        blank = 0 if self.is_log else self.others
+        return 0 < self.unreadable == self.lines - blank
 
     def summary(self, verb: str) -> str:
         what = "page views" if self.is_log else "events"
@@ -100,22 +130,38 @@ def parse_rate(text: str | None) -> int | None:
 
 
 def run_ingest(settings: Settings, plan: Plan) -> int:
-    """Send all files, or print their events; returns the exit code. Raises Failed, BrokerUnavailable."""
+    """Send all files, or print their events; returns the exit code, 1 when no line could be read.
+
+    Raises Failed, BrokerUnavailable; BrokenPipeError when the reader of a dry run has seen enough.
+    """
     tally = Tally()
     try:
         asyncio.run(_print_all(plan, tally, sys.stdout) if plan.dry_run else _send_all(settings, plan, tally))
-    finally:
+    except BrokenPipeError:
+        raise
+    except BaseException:
         _report(plan, tally, sys.stderr)
-    return DONE
+        raise
+    _report(plan, tally, sys.stderr)
+    return FAILED if tally.nothing_readable else DONE
 
 
 def _report(plan: Plan, tally: Tally, out: TextIO) -> None:
+    for name in tally.empty:
+        print(f"{name}: is empty", file=out)
     for problem in tally.problems:
         print(problem, file=out)
     if tally.unreadable > len(tally.problems):
         print(f"... and {tally.unreadable - len(tally.problems):,} more", file=out)
     if tally.lines:
         print(tally.summary("found" if plan.dry_run else "sent"), file=out)
+    if tally.late and plan.late is not None:
+        print(
+            f"{tally.late:,} are older than {format_duration(plan.late.after_ms)}: a worker that has seen "
+            "newer ones refuses them as late; 'latido replay' counts them, and so does another namespace on "
+            "a broker without newer events",
+            file=out,
+        )
     if tally.is_log and plan.salt is None and not plan.dry_run:
         print(
             "anybody can compute these visitor ids from an address: set LATIDO_SALT to a secret, and keep it",
@@ -129,6 +175,7 @@ async def _print_all(plan: Plan, tally: Tally, out: TextIO) -> None:
             for event in part.events:
                 print(printed(event), file=out)
             tally.sent += len(part.events)
+    out.flush()  # a reader that went away is noticed here, not when nobody listens any more
 
 
 async def _send_all(settings: Settings, plan: Plan, tally: Tally) -> None:
@@ -175,7 +222,12 @@ def read_parts(name: str, plan: Plan, tally: Tally) -> Iterator[Part]:
         for lines in _joined(ahead, chunks):
             read = [_read(name, at, raw, reader, tally) for at, raw in enumerate(lines, number + 1)]
             number += len(lines)
-            yield Part([event for event in read if event is not None], number, _position(name, file))
+            events = [event for event in read if event is not None]
+            if plan.late is not None:
+                tally.late += sum(map(plan.late.may_be, events))
+            yield Part(events, number, _position(name, file))
+        if not number:
+            tally.empty.append(name)
 
 
 def _choose(name: str, plan: Plan, chunks: Iterator[list[bytes]]) -> tuple[list[list[bytes]], Reader]:

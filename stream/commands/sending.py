@@ -20,7 +20,7 @@ from schemas.json_text import parse_json
 from schemas.times import rfc3339, to_ms
 from stream.collector.producer import EventProducer
 from stream.commands import options
-from stream.commands.failures import DONE, FAILED, WrongUse
+from stream.commands.failures import DONE, FAILED, Failed, WrongUse
 from stream.commands.reading import beside, line_chunks
 
 if TYPE_CHECKING:
@@ -94,12 +94,19 @@ def send_lines(settings: Settings) -> int:
 
 
 async def send_all(settings: Settings, groups: Iterable[list[Line]], out: TextIO, problems: TextIO) -> int:
-    """Send the events group by group; prints each one acknowledged. Returns 1 if any was not."""
+    """Send the events group by group; prints each one acknowledged. Returns 1 if any was not.
+
+    Raises Failed when nobody reads what is printed: what was sent could not be told.
+    """
     failed = 0
     async with connected(settings) as producer:
         async for group in beside(groups):
-            failed += await _send_group(producer, group, out, problems)
-            out.flush()
+            try:
+                failed += await _send_group(producer, group, out, problems)
+                out.flush()
+            except BrokenPipeError:
+                behind = f" behind line {group[-1].number}" if group else ""
+                raise Failed(f"nobody reads what was sent any more; stopped{behind}") from None
     return FAILED if failed else DONE
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import PageView
+from schemas.events import PageView, parse_event
 from stream.commands.access_log import Origin, Unreadable, Visitor, page_view, parse_line
+from stream.commands.ingesting import Late
 from stream.core.policy import Policy
 from tests.builders import Lane
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 
 LOG = Path(__file__).resolve().parents[1] / "data/access_log/access.log"
 ORIGIN = Origin(salt=b"salt")
@@ -212,6 +218,49 @@ def test_lines_that_cannot_be_read_are_listed_and_counted(latido: Run, tmp_path:
         "... and 3 more",
         "11 lines: 2 page views found, 1 other requests, 8 not readable",
     ]
+
+
+def test_no_line_that_can_be_read_is_a_failure(latido: Run, tmp_path: Path) -> None:
+    (tmp_path / "junk").write_text("a\nb\n", encoding="utf-8")
+    (tmp_path / "wrong.jsonl").write_text("{}\n\n", encoding="utf-8")
+    assert latido("ingest", "junk", "--format", "common", "--dry-run").returncode == 1
+    assert latido("ingest", "wrong.jsonl", "--dry-run").returncode == 1
+
+
+def test_an_empty_file_is_named(latido: Run, tmp_path: Path) -> None:
+    (tmp_path / "none.log").touch()
+    done = latido("ingest", "none.log", "--dry-run")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "none.log: is empty\n")
+
+
+def test_a_dry_run_whose_reader_has_seen_enough_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("\n".join(line() for _ in range(20_000)), encoding="utf-8")
+    command = f"'{sys.executable}' -m stream ingest log --dry-run | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours", "may_be_late"),
+    [("page_view", 0.5, False), ("page_view", 1, True), ("survey_answer", 24, False),
+     ("survey_answer", 24 * 31, True)],
+)  # fmt: skip
+def test_what_a_worker_may_refuse_as_late(kind: str, hours: float, may_be_late: bool) -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    event = parse_event(
+        {
+            "type": kind, "event_id": "e", "visitor_id": "v",
+            "occurred_at": (now - timedelta(hours=hours)).isoformat(),
+            **({"url": "/"} if kind == "page_view" else {"survey_id": "s", "survey_kind": "nps", "score": 9}),
+        }
+    )  # fmt: skip
+    assert Late.by(Policy(), now).may_be(event) is may_be_late
+    forever = msgspec.structs.replace(Policy(), survey_tolerance_ms=None)
+    assert not Late.by(forever, now).may_be(event) or kind == "page_view"
 
 
 def test_json_lines_are_found_and_get_a_stable_id(latido: Run, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from schemas.topics import CLICKS, INPUT_TOPICS, PAGE_VIEWS, dead_letter_topic, 
 from stream.collector.producer import EventProducer
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
 from stream.tables.layout import Layout
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 from tests.cli.publishing import publish
 from tests.cli.test_access_log import LOG, views_by_splitting
 from tests.kafka_reading import read_records
@@ -92,9 +95,11 @@ async def test_an_access_log_is_sent_and_again_with_the_same_ids(
     for rate in ([], ["--rate", "1000/s"]):
         done = latido("ingest", "access.log", "--site", "log", *rate, **variables)
         assert done.returncode == 0
-        assert done.stderr == (
-            f"218 lines: {expected} page views sent, {218 - expected} other requests, 0 not readable\n"
-        )
+        assert done.stderr.splitlines() == [
+            f"218 lines: {expected} page views sent, {218 - expected} other requests, 0 not readable",
+            f"{expected:,} are older than 35m: a worker that has seen newer ones refuses them as late; "
+            "'latido replay' counts them, and so does another namespace on a broker without newer events",
+        ]
     read = await read_records(own_broker.address, [PAGE_VIEWS], 2 * expected)
     ids = [event["event_id"] for one in read if (event := json.loads(one.value))["site_id"] == "log"]
     assert len(ids) == 2 * expected
@@ -127,9 +132,9 @@ async def test_dead_letters_are_listed_without_their_content(latido: Run, own_br
     assert nothing.stdout == "no dead letters\n"
 
 
-def test_before_the_first_snapshot_one_line_says_what_to_do(latido: Run, store: EmbeddedStore) -> None:
+def test_before_the_first_snapshot_one_line_says_what_to_do(latido: Run, own_store: EmbeddedStore) -> None:
     for arguments in (["kpi"], ["kpi", "--json"], ["watch", "--once"], ["watch"]):
-        done = latido(*arguments, LATIDO_REDIS=store.url, LATIDO_NAMESPACE="cli-nothing")
+        done = latido(*arguments, LATIDO_REDIS=own_store.url, LATIDO_NAMESPACE="cli-nothing")
         assert done.returncode == 1
         assert done.stderr == (
             "latido: nothing is published in namespace cli-nothing yet: start 'latido worker', "
@@ -151,7 +156,7 @@ async def test_kpi_prints_what_is_published(latido: Run, store: EmbeddedStore) -
         (["--segment", "channel=x"], "nothing is published for --segment channel=x; there is all"),
     ):
         none = latido("kpi", *flags, **variables)
-        assert (none.returncode, none.stderr) == (1, f"latido: {reason}\n")
+        assert (none.returncode, none.stderr) == (2, f"latido: {reason}\n")
 
 
 async def test_an_old_snapshot_is_called_stale(latido: Run, store: EmbeddedStore) -> None:
@@ -196,3 +201,19 @@ def test_the_doctor_says_what_to_change(latido: Run, store: EmbeddedStore) -> No
     assert "error    redis     store at 127.0.0.1:1: " in done.stdout
     assert "start it, or name another with --redis (LATIDO_REDIS)" in done.stdout
     assert store.url not in done.stdout
+
+
+def test_send_says_that_nobody_reads_what_was_sent(
+    latido: Run, own_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    latido("topics", "create", LATIDO_BROKER=own_broker.address)
+    click = json.dumps({"type": "click", "visitor_id": "v4", "element_id": "e"})
+    (tmp_path / "events").write_text(f"{click}\n" * 5000, encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"'{sys.executable}' -m stream send < events | head -1"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LATIDO_BROKER": own_broker.address},
+    )  # fmt: skip
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 1)
+    assert done.stderr.startswith("latido: nobody reads what was sent any more; stopped behind line ")
+    assert len(done.stderr.splitlines()) == 1
