@@ -56,7 +56,7 @@ def doctor(
     Example:
       latido doctor --broker 127.0.0.1:9092 --redis redis://127.0.0.1:6379/0
     """
-    chosen = options.settings(broker=broker, redis=redis, namespace=namespace)
+    chosen = options.unchecked_settings(broker=broker, redis=redis, namespace=namespace)
     options.quiet_logs()
     import asyncio
 

@@ -20,11 +20,12 @@ from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
 from stream.pipeline.take_snapshot import decode_header
 from stream.pipeline.unreachable import START_STORE
 from stream.settings import SettingsProblem
-from stream.settings.load import find_config, unknown_variables
+from stream.settings.load import close_variable, find_config, unknown_variables
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_check import check_store
 from stream.tables.redis_client import connect, hide_credentials
+from stream.telemetry import escape
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -85,7 +86,10 @@ def _settings(config: Path | None) -> list[Finding]:
     for name in unknown_variables():
         found.append(
             Finding(
-                "warning", "settings", f"variable {name} sets nothing", "see 'latido config' for the names"
+                "warning",
+                "settings",
+                f"variable {escape(name)} sets nothing",
+                f"did you mean {meant}?" if (meant := close_variable(name)) else "see 'latido config'",
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,10 +34,30 @@ class Shared:
 
 
 def settings(**given: Any) -> Settings:
-    """Load the settings with the flags given (None: not given). Raises SettingsProblem."""
+    """Load the settings with the flags given (None: not given). Raises SettingsProblem.
+
+    LATIDO_ variables that set nothing are named on standard error.
+    """
+    warn_of_unknown_variables()
+    return unchecked_settings(**given)
+
+
+def unchecked_settings(**given: Any) -> Settings:
+    """As `settings`, for a command that itself reports variables that set nothing."""
     from stream.settings import load_settings
 
     return load_settings(Shared.config, **given)
+
+
+def warn_of_unknown_variables() -> None:
+    """One line each: a typing error must not go unnoticed, but somebody else's variable is no error."""
+    from stream.settings.load import close_variable, unknown_variables
+    from stream.telemetry import escape
+
+    for name in unknown_variables():
+        meant = close_variable(name)
+        hint = f", did you mean {meant}?" if meant else "; see 'latido config'"
+        print(f"latido: warning: {escape(name)} is no setting{hint}", file=sys.stderr)
 
 
 def quiet_logs() -> None:

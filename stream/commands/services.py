@@ -83,6 +83,7 @@ def demo(
     Example:
       latido demo --seconds 30
     """
+    options.warn_of_unknown_variables()
     from stream.demo.run import run_demo
 
     raise typer.Exit(run_demo(seconds, broker, redis))

@@ -20,7 +20,7 @@ from stream.settings.text import SettingsProblem
 
 DEFAULT_FILE: Final = Path("latido.toml")
 CONFIG_VARIABLE: Final = "LATIDO_CONFIG"
-NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "LATIDO_PYTHON", "LATIDO_VENV"})
+NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "LATIDO_CACHE", "LATIDO_PYTHON", "LATIDO_VENV"})
 """Variables of ours that are no settings: where the file is, and what the scripts use."""
 
 _GOALS: Final[TypeAdapter[tuple[Goal, ...]]] = TypeAdapter(tuple[GoalSetting, ...])
@@ -66,19 +66,19 @@ def find_config(config: Path | None = None) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises SettingsProblem."""
+def read_toml(file: Path, check: str = "--config") -> dict[str, Any]:
+    """Read a TOML file. check: the flag that names it. Raises SettingsProblem."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsProblem(f"{file}: cannot be read ({error.strerror}); check --config") from None
+        raise SettingsProblem(f"{file}: cannot be read ({error.strerror}); check {check}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsProblem(f"{file}: is not TOML: {_one_line(error)}") from None
 
 
 def read_goals(file: Path) -> tuple[Goal, ...]:
     """The [[goals]] of a TOML file, for `--goals`. Raises SettingsProblem."""
-    content = read_toml(file)
+    content = read_toml(file, check="--goals")
     other = sorted(set(content) - {"goals"})
     if other or "goals" not in content:
         found = f", not {other[0]!r}" if other else ""
@@ -94,14 +94,26 @@ def read_goals(file: Path) -> tuple[Goal, ...]:
 
 def unknown_variables() -> list[str]:
     """LATIDO_ variables that set nothing: typing errors, most of them."""
-    known = set(NOT_SETTINGS)
-    for name in Settings.model_fields:
-        known.add(f"{PREFIX}{name}".upper())
-    for section, model in _SECTIONS.items():
-        known.update(f"{PREFIX}{section}_{name}".upper() for name in model.model_fields)
+    known = {*NOT_SETTINGS, *_variables()}
     return sorted(
         name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
     )
+
+
+def close_variable(name: str) -> str | None:
+    """The variable that was probably meant by an unknown one."""
+    # Without the prefix, which would make all of them alike.
+    short = {known.removeprefix(PREFIX): known for known in _variables()}
+    close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), short, n=1)
+    return short[close[0]] if close else None
+
+
+def _variables() -> list[str]:
+    """Every variable that sets something."""
+    names = [f"{PREFIX}{name}".upper() for name in Settings.model_fields]
+    for section, model in _SECTIONS.items():
+        names += [f"{PREFIX}{section}_{name}".upper() for name in model.model_fields]
+    return names
 
 
 def _first_problem(error: ValidationError, flags: Mapping[str, Any], file: Path | None) -> str:

@@ -109,7 +109,10 @@ def test_version(latido: Run) -> None:
             "latido: none.toml: cannot be read (No such file or directory)",
         ),
         (["replay", "x.jsonl", "--gap", "30"], "latido: gap (given as a flag): is no duration"),
-        (["replay", "x.jsonl", "--goals", "none.toml"], "latido: none.toml: cannot be read"),
+        (
+            ["replay", "x.jsonl", "--goals", "none.toml"],
+            "latido: none.toml: cannot be read (No such file or directory); check --goals",
+        ),
         (["replay", "x.jsonl", "--print", "x"], "latido: Invalid value for '--print'"),
         (["ingest", "x", "--rate", "fast"], "latido: --rate is a number of events per second"),
         (["dead-letters", "list", "--code", "x"], "latido: --code is one of invalid_json"),

@@ -21,8 +21,9 @@ from stream.settings import (
     policy,
     read_goals,
 )
-from stream.settings.load import unknown_variables
+from stream.settings.load import close_variable, unknown_variables
 from stream.settings.text import LONGEST_MS, parse_tolerance
+from tests.cli.conftest import Run
 
 SECRET = "geheim-0123456789"
 
@@ -193,9 +194,26 @@ def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 
 def test_variables_that_set_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LATIDO_BROKER", "LATIDO_COLLECTOR_PORT", "LATIDO_CONFIG", "LATIDO_BROKERS"):
-        monkeypatch.setenv(name, "x")
+    known = ("BROKER", "COLLECTOR_PORT", "KAFKA_SASL_PASSWORD", "CONFIG", "CACHE", "VENV", "PYTHON")
+    for name in (*known, "BROKERS"):
+        monkeypatch.setenv(f"LATIDO_{name}", "x")
+    monkeypatch.setenv("latido_gap", "30m")
     assert unknown_variables() == ["LATIDO_BROKERS"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("LATIDO_BROKR", "LATIDO_BROKER"), ("latido_redsi", "LATIDO_REDIS"), ("LATIDO_QZX", None),
+     ("LATIDO_COLLECTOR_TOKN", "LATIDO_COLLECTOR_TOKEN")],
+)  # fmt: skip
+def test_a_misspelt_variable_is_recognised(name: str, meant: str | None) -> None:
+    assert close_variable(name) == meant
+
+
+def test_a_misspelt_variable_is_said_once_and_is_no_error(latido: Run) -> None:
+    done = latido("config", LATIDO_BROKR="h:1", LATIDO_VENV="v")
+    assert done.returncode == 0
+    assert done.stderr == "latido: warning: LATIDO_BROKR is no setting, did you mean LATIDO_BROKER?\n"
 
 
 @given(st.integers(min_value=0, max_value=LONGEST_MS))

@@ -196,7 +196,10 @@ def test_the_doctor_says_what_to_change(latido: Run, store: EmbeddedStore) -> No
         }
         done = latido("doctor", **variables)
     assert done.returncode == 1
-    assert "warning  settings  variable LATIDO_BROKERS sets nothing; see 'latido config'" in done.stdout
+    assert (
+        "warning  settings  variable LATIDO_BROKERS sets nothing; did you mean LATIDO_BROKER?" in done.stdout
+    )
+    assert done.stderr == ""
     assert "is missing; run: latido topics create" in done.stdout
     assert "error    redis     store at 127.0.0.1:1: " in done.stdout
     assert "start it, or name another with --redis (LATIDO_REDIS)" in done.stdout
