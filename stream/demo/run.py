@@ -37,7 +37,7 @@ from stream.demo.compare import Comparison
 from stream.demo.plain_log import Accounting, Goal, Rules
 from stream.demo.processes import CollectorProcess, LatidoProcess, WorkerProcess
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
-from stream.demo.traffic import Traffic, TrafficFailed
+from stream.demo.traffic import Traffic, TrafficFailed, told
 from stream.demo.view import live_view, say
 from stream.kafka.topics import create_topics
 from stream.pipeline.take_snapshot import Header
@@ -126,9 +126,9 @@ async def _demo(seconds: float | None, broker: str | None, redis: str | None) ->
         async with live_view(stage.board, stage.settings):
             await _play(traffic, seconds, stage)
         still_wanted()
-        say(f"{traffic.sent} events sent; waiting until all of them are counted")
         log = await read_log(stage.client_options)
         still_wanted()
+        say(f"{told(traffic.offered, traffic.refused, len(log))}; waiting until all of them are counted")
         header = await wait_until_counted(stage.board, ends_of(log), stage.check)
         await asyncio.sleep(LOOKED_AT_AFTER_S)
         stage.check()

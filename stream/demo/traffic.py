@@ -37,14 +37,19 @@ def now_ms() -> int:
 
 
 class Traffic:
-    """What the demo sends. `sent` counts records to Kafka and events over HTTP."""
+    """What the demo sends.
+
+    `offered` counts records to Kafka and events over HTTP, each once; `refused` those that the collector
+    answered with a reason and so kept out of the log.
+    """
 
     def __init__(self, producer: AIOKafkaProducer, collector_url: str, seed: int = 7) -> None:
         self._producer = producer
         self._url = collector_url
         self._seed = seed
         self._past, self._live, self._turn_ms = split(read_views())
-        self.sent = 0
+        self.offered = 0
+        self.refused = 0
 
     async def play_past(self) -> int:
         """Send the past part of the recorded traffic, so that it ends now; returns how many views."""
@@ -84,12 +89,12 @@ class Traffic:
                 await self._send(step.topic, step.key, step.value)
         posted = [step.value for step in steps if step.way == "http" and step.value is not None]
         if posted:
-            self.sent += len(posted)
+            self.offered += len(posted)
             await self._post(b"[" + b",".join(posted) + b"]")
 
     async def _send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Hand over to the producer; `flush` waits for the broker."""
-        self.sent += 1
+        self.offered += 1
         await self._producer.send(topic, value, key)
 
     async def _post(self, body: bytes) -> None:
@@ -97,11 +102,32 @@ class Traffic:
         for _ in range(HTTP_TRIES):
             status, answer = await asyncio.to_thread(_post, self._url, body)
             if status == 202 or (status == 400 and "accepted" in answer):  # 400: none of them was valid
+                self.refused += _refused_of(answer)
                 return
             if status not in RETRIED:
                 raise TrafficFailed(f"the collector answered {status}: {json.dumps(answer)[:200]}")
             await asyncio.sleep(HTTP_PAUSE_S)
         raise TrafficFailed(f"the collector still answers {status} after {HTTP_TRIES} tries")
+
+
+def told(offered: int, refused: int, in_log: int) -> str:
+    """Where everything offered went, in numbers that add up to what is in the log."""
+    parts = [f"{offered} events offered"]
+    if refused:
+        parts.append(f"{refused} refused by the collector")
+    if others := in_log - (offered - refused):
+        # A repeated request leaves some events twice; the topics may be older than the demo, and anybody may
+        # write to them (the README invites to).
+        parts.append(f"{others} more by repeats or by others" if others > 0 else f"{-others} missing")
+    return f"{', '.join(parts)}, {in_log} in the log"
+
+
+def _refused_of(answer: dict[str, object]) -> int:
+    """How many events the collector rejected. Raises TrafficFailed when the answer does not say."""
+    rejected = answer.get("rejected")
+    if not isinstance(rejected, list):
+        raise TrafficFailed(f"the collector did not say what it rejected: {json.dumps(answer)[:200]}")
+    return len(rejected)
 
 
 def _post(url: str, body: bytes) -> tuple[int, dict[str, object]]:

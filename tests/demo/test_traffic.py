@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any, cast
+
+import pytest
+from aiokafka import AIOKafkaProducer
 
 from schemas.dead_letters import InvalidRecord
 from schemas.events import PageView, event_time_ms, parse_record
@@ -12,6 +21,7 @@ from schemas.topics import INPUT_TOPICS, PAGE_VIEWS
 from stream.demo.agents import BOTS, BROWSERS
 from stream.demo.plain_channels import channel_of
 from stream.demo.recorded import is_page_view, read_views, split
+from stream.demo.traffic import Traffic, TrafficFailed, told
 from stream.demo.visitors import Step, crowd
 from stream.pipeline.user_agents import Agent, agent_of
 
@@ -98,3 +108,96 @@ def test_event_times_are_never_ahead_of_the_sending_but_for_wrong_clocks() -> No
             continue
         ahead_ms = event_time_ms(event) - START_MS - step.at_ms
         assert ahead_ms <= 0 or ahead_ms > 5 * 60_000, json.loads(step.value or b"")
+
+
+@pytest.mark.parametrize(
+    ("offered", "refused", "in_log", "text"),
+    [
+        (4588, 3, 4585, "4588 events offered, 3 refused by the collector, 4585 in the log"),
+        (10, 0, 10, "10 events offered, 10 in the log"),
+        (
+            10,
+            2,
+            9,
+            "10 events offered, 2 refused by the collector, 1 more by repeats or by others, 9 in the log",
+        ),
+        (10, 0, 8, "10 events offered, 2 missing, 8 in the log"),
+    ],
+)
+def test_the_closing_numbers_add_up(offered: int, refused: int, in_log: int, text: str) -> None:
+    assert told(offered, refused, in_log) == text
+
+
+class Log:
+    """What the demo uses of a producer."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    async def send(self, topic: str, value: bytes | None, key: bytes | None) -> None:
+        self.records += 1
+
+    async def flush(self) -> None:
+        pass
+
+
+@contextmanager
+def collector(*answers: tuple[int, dict[str, Any]]) -> Iterator[str]:
+    """An HTTP server that gives these answers, then the last one for ever."""
+    waiting = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/events"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+REJECTED = {"accepted": 0, "rejected": [{"index": 0, "code": "invalid_event", "reason": "why"}]}
+BOTH = {"accepted": 1, "rejected": REJECTED["rejected"]}
+STEPS = [
+    Step(0, 1, PAGE_VIEWS, b"v", b"{}", "kafka"),
+    Step(0, 2, PAGE_VIEWS, b"v", b"{}", "http"),
+    Step(0, 3, PAGE_VIEWS, b"v", b"{}", "http"),
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [
+        ([(202, {"accepted": 2, "rejected": []})], 0),
+        ([(202, BOTH)], 1),
+        ([(400, REJECTED)], 1),
+        ([(503, REJECTED), (202, BOTH)], 1),  # what was not acknowledged comes again: only the end counts
+    ],
+)
+async def test_what_the_collector_refuses_is_counted_once(
+    answers: list[tuple[int, dict[str, Any]]], refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.demo.traffic.HTTP_PAUSE_S", 0.0)
+    log = Log()
+    with collector(*answers) as url:
+        traffic = Traffic(cast(AIOKafkaProducer, log), url)
+        await traffic._send_steps(STEPS)
+    assert (traffic.offered, traffic.refused, log.records) == (3, refused, 1)
+
+
+async def test_an_answer_that_does_not_say_what_was_rejected_ends_the_demo() -> None:
+    with collector((202, {"accepted": 2})) as url:
+        traffic = Traffic(cast(AIOKafkaProducer, Log()), url)
+        with pytest.raises(TrafficFailed, match="did not say what it rejected"):
+            await asyncio.wait_for(traffic._send_steps(STEPS), 10)
