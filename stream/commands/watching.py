@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,14 +16,17 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from stream.commands.board_view import View, screen
+from stream.commands.board_view import LABEL_WIDTH, WINDOW_WIDTH, View, screen
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import Published, windows_in_order
 from stream.commands.keyboard import pressed_keys
-from stream.pipeline.ports import SnapshotBoard, StoreUnreachable
+from stream.demo import note
+from stream.pipeline.ports import SnapshotBoard, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.take_snapshot import Header, decode_header
+from stream.tables.layout import PREFIX
 from stream.tables.redis_board import RedisBoard
-from stream.tables.redis_client import connect
+from stream.tables.redis_client import address, ask, connect, translated
+from stream.telemetry import escape
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -31,6 +35,10 @@ SHORTEST_PAUSE_S: Final = 0.1
 """Ten screens a second are as many as anybody sees."""
 LONGEST_PAUSE_S: Final = 1.0
 """Without news the age still moves, and a lost announcement is made up for."""
+SCANS: Final = 20
+KEYS_PER_SCAN: Final = 1000
+"""The store looks at so many keys per round trip; there are a dozen of them in each partition."""
+SHOWN_NAMESPACES: Final = 4
 KEYS: Final = "q quits   s next site"
 
 _decode = msgspec.json.Decoder(Published).decode
@@ -103,13 +111,13 @@ async def print_once(settings: Settings, choice: Choice, *, as_json: bool) -> in
     async with opened_board(settings) as board:
         reading = await read_board(board)
     if reading is None:
-        raise Failed(nothing_yet(settings))
+        raise Failed(nothing_yet(settings, await other_namespaces(settings)))
     _check_choice(reading, choice)
     if as_json:
         for key, _ in reading.chosen(choice):
             print(as_line(reading.raw[key]))
         return DONE
-    wide = 19 + 34 * len(reading.records)  # a file or a pipe has room for every window
+    wide = LABEL_WIDTH + WINDOW_WIDTH * len(reading.records)  # a file or a pipe has room for every window
     console = Console(width=None if sys.stdout.isatty() else min(wide, 260), highlight=False)
     with console.capture() as shown:
         console.print(screen(reading.view(choice), _now_ms(), console.width))
@@ -131,24 +139,35 @@ async def print_changes(settings: Settings, choice: Choice) -> None:
 async def watch(settings: Settings, choice: Choice) -> int:
     """The live screen, until q or Ctrl-C."""
     console = Console(highlight=False)
+    others: tuple[str, ...] | None = None
     async with opened_board(settings) as board:
         with pressed_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
             async for reading, problem in _survived(board):
                 choice, quit_ = _obey(keys, reading, _pinned(reading, choice))
                 if quit_:
                     break
-                live.update(_shown(settings, reading, choice, problem, console), refresh=True)
+                if reading is None and problem is None and others is None:
+                    others = await other_namespaces(settings)
+                nothing = nothing_yet(settings, others or ())
+                live.update(_shown(reading, choice, problem, console, nothing), refresh=True)
     return DONE
 
 
 def _shown(
-    settings: Settings, reading: Reading | None, choice: Choice, problem: str | None, console: Console
+    reading: Reading | None, choice: Choice, problem: str | None, console: Console, nothing: str
 ) -> Group:
-    last = Text(problem or KEYS, style="red" if problem else "dim", no_wrap=True, overflow="ellipsis")
+    """`nothing`: what to say before the first snapshot."""
+    foot = [_one_line(escape(line), "cyan") for line in os.environ.get(note.VARIABLE, "").splitlines()]
+    if problem or sys.stdin.isatty():  # without a keyboard no key does anything
+        foot.append(_one_line(problem or KEYS, "red" if problem else "dim"))
     if reading is None:
-        return Group(Text(nothing_yet(settings), style="yellow"), Text(""), last)
-    shown = screen(reading.view(choice), _now_ms(), console.width, console.height - 1)
-    return Group(shown, last)
+        return Group(Text(nothing, style="yellow"), Text(""), *foot)
+    shown = screen(reading.view(choice), _now_ms(), console.width, console.height - len(foot))
+    return Group(shown, *foot)
+
+
+def _one_line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _obey(keys: Callable[[], str], reading: Reading | None, choice: Choice) -> tuple[Choice, bool]:
@@ -227,7 +246,42 @@ def _check_choice(reading: Reading, choice: Choice) -> None:
     raise WrongUse("nothing is published for this choice; leave out --site, --window or --segment")
 
 
-def nothing_yet(settings: Settings) -> str:
+async def other_namespaces(settings: Settings) -> tuple[str, ...]:
+    """Namespaces of the same store in which something is published, some of them at most.
+
+    Looks at a bounded part of the keys: the store may be large and somebody else's. Never raises for the
+    store, since this is only a hint. Raises StoreMisconfigured for a URL that is none.
+    """
+    found: set[str] = set()
+    client = connect(settings.redis_url)
+    pattern = f"{PREFIX}:{{*:board}}:header"
+    try:
+        with contextlib.suppress(StoreUnreachable, StoreMisconfigured), translated(address(client)):
+            cursor = 0
+            for _ in range(SCANS):
+                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_PER_SCAN)
+                cursor, keys = await ask(client, command)
+                found.update(_namespace_of(key) for key in keys)
+                if not int(cursor):
+                    break
+    finally:
+        await client.aclose()
+    return tuple(sorted(found - {settings.namespace}))
+
+
+def _namespace_of(header_key: bytes) -> str:
+    return header_key.decode("utf-8", "replace").removeprefix(f"{PREFIX}:{{").removesuffix(":board}:header")
+
+
+def nothing_yet(settings: Settings, others: Sequence[str] = ()) -> str:
+    """`others`: namespaces in which something is published."""
+    if others:
+        names = ", ".join(escape(name) for name in others[:SHOWN_NAMESPACES])
+        more = f" and {len(others) - SHOWN_NAMESPACES} more" if len(others) > SHOWN_NAMESPACES else ""
+        return (
+            f"nothing is published in namespace {settings.namespace} yet; "
+            f"there is {names}{more}: --namespace {escape(others[0])}"
+        )
     return (
         f"nothing is published in namespace {settings.namespace} yet: start 'latido worker', "
         "then send an event, such as: latido send page_view --visitor v1 --url /"

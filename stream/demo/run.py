@@ -38,7 +38,7 @@ from stream.demo.plain_log import Accounting, Goal, Rules
 from stream.demo.processes import CollectorProcess, LatidoProcess, WorkerProcess
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
 from stream.demo.traffic import Traffic, TrafficFailed, told
-from stream.demo.view import live_view, say
+from stream.demo.view import kpi_command, live_view, say
 from stream.kafka.topics import create_topics
 from stream.pipeline.take_snapshot import Header
 from stream.settings import load_settings
@@ -123,7 +123,7 @@ async def _demo(seconds: float | None, broker: str | None, redis: str | None) ->
         views = await traffic.play_past()
         still_wanted()
         say(f"{views} recorded page views played, the rest follows live; generated visitors arrive now")
-        async with live_view(stage.board, stage.settings):
+        async with live_view(stage.board, stage.settings, stage.collector.url):
             await _play(traffic, seconds, stage)
         still_wanted()
         log = await read_log(stage.client_options)
@@ -194,6 +194,7 @@ async def _stage(broker: str | None, redis: str | None) -> AsyncIterator[Stage]:
         worker = await stack.enter_async_context(WorkerProcess(folder / "worker", settings))
         collector = await stack.enter_async_context(CollectorProcess(folder / "collector", settings))
         say(f"worker {worker.pid} · collector {collector.url}")
+        say(f"the figures from another terminal: {kpi_command(redis, namespace)}")
         yield Stage(
             RedisBoard(client, namespace), own.kafka_options(), collector, (worker, collector), settings
         )

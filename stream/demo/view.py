@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from schemas.keys import ALL, snapshot_key
+from stream.demo import note
 from stream.demo.cancellation import still_wanted
 from stream.demo.processes import environment
 from stream.pipeline.ports import SnapshotBoard
+from stream.tables.redis_client import hide_credentials
 
 LINE_EVERY_S: Final = 3.0
 STOPPED_WITHIN_S: Final = 5.0
@@ -26,9 +29,14 @@ def say(text: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def live_view(board: SnapshotBoard, settings: Mapping[str, str]) -> AsyncIterator[None]:
-    """Show the numbers until the block ends."""
-    showing = asyncio.create_task(_show(board, settings))
+async def live_view(
+    board: SnapshotBoard, settings: Mapping[str, str], collector_url: str
+) -> AsyncIterator[None]:
+    """Show the numbers until the block ends.
+
+    settings: of the worker, names without LATIDO_; among them REDIS and NAMESPACE.
+    """
+    showing = asyncio.create_task(_show(board, settings, collector_url))
     try:
         yield
     finally:
@@ -37,9 +45,9 @@ async def live_view(board: SnapshotBoard, settings: Mapping[str, str]) -> AsyncI
             await showing
 
 
-async def _show(board: SnapshotBoard, settings: Mapping[str, str]) -> None:
+async def _show(board: SnapshotBoard, settings: Mapping[str, str], collector_url: str) -> None:
     if sys.stdout.isatty():
-        await _watch(settings)
+        await _watch(settings, where(settings, collector_url))
     while True:
         await asyncio.sleep(LINE_EVERY_S)
         records = await board.read_records()
@@ -47,12 +55,22 @@ async def _show(board: SnapshotBoard, settings: Mapping[str, str]) -> None:
         say(status_line(records))
 
 
-async def _watch(settings: Mapping[str, str]) -> None:
+def where(settings: Mapping[str, str], collector_url: str) -> str:
+    """What the live view keeps at its foot: it covers the lines that were printed before it."""
+    return f"events: POST {collector_url}\n{kpi_command(settings['REDIS'], settings['NAMESPACE'])}"
+
+
+def kpi_command(redis: str, namespace: str) -> str:
+    """A line to paste into another terminal. A password stays out of it: the screen may be shared."""
+    return f"latido kpi --redis {shlex.quote(hide_credentials(redis))} --namespace {namespace}"
+
+
+async def _watch(settings: Mapping[str, str], foot: str) -> None:
     """Give the terminal to `latido watch`; returns only when that ends by itself."""
     watch = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream", "watch"),
         stdin=asyncio.subprocess.DEVNULL,
-        env=environment(settings),
+        env={**environment(settings), note.VARIABLE: foot},
     )
     try:
         await watch.wait()

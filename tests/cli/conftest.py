@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.demo.servers import EmbeddedBroker
+from stream.demo.servers import EmbeddedBroker, EmbeddedStore
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 60.0
@@ -45,6 +45,13 @@ def latido(tmp_path: Path) -> Run:
 def own_broker() -> Iterator[EmbeddedBroker]:
     """A broker whose input topics nobody else writes to."""
     with EmbeddedBroker() as server:
+        yield server
+
+
+@pytest.fixture
+def own_store() -> Iterator[EmbeddedStore]:
+    """A store in which nobody else has a namespace."""
+    with EmbeddedStore() as server:
         yield server
 
 

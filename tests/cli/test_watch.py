@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.snapshots import KpiSnapshot
+from stream.demo import note
 from stream.demo.servers import EmbeddedStore
 from tests.cli.conftest import ROOT
 from tests.cli.publishing import publish
@@ -87,6 +88,21 @@ async def test_watch_moves_and_obeys_keys(store: EmbeddedStore) -> None:
         await shown.shows("(2 of 2)")
         shown.press(b"s")
         await shown.shows("another")
+        shown.press(b"q")
+        assert await shown.ended() == 0
+
+
+async def test_the_demo_keeps_its_addresses_at_the_foot(store: EmbeddedStore) -> None:
+    about = {"LATIDO_REDIS": store.url, "LATIDO_NAMESPACE": "cli-note"}
+    with terminal(
+        "watch", **about, **{note.VARIABLE: "events: POST http://h:1\nlatido kpi \x1b[2J"}
+    ) as shown:
+        await shown.shows("events: POST http://h:1")
+        await publish(store, "cli-note")
+        await shown.shows("complete")
+        await shown.shows("partitions 4 of 4")
+        await shown.shows("events: POST http://h:1")
+        await shown.shows("latido kpi \\x1b[2J")
         shown.press(b"q")
         assert await shown.ended() == 0
 

@@ -31,7 +31,7 @@ async def test_the_view_ends_though_the_client_swallows_its_cancellation(
 ) -> None:
     monkeypatch.setattr(view, "LINE_EVERY_S", 0.0)
     board = Swallowing()
-    async with asyncio.timeout(10), view.live_view(board, {}):
+    async with asyncio.timeout(10), view.live_view(board, {}, ""):
         await board.asked.wait()
 
 
