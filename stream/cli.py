@@ -137,6 +137,7 @@ def _wrong_use(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", "latido")
     message = " ".join(str(getattr(error, "format_message", lambda: error)()).split())
+    message = message.replace(": Value error, ", ": ", 1)  # of the validator behind typer's choices
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
         print(getattr(error, "message", message), file=sys.stderr)
     else:

@@ -51,6 +51,8 @@ FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m")
 LONGEST_NAME: Final = 40
 OTHER_LINES: Final = 9
 """What stands around the rows of both tables: status, headings, rules, blank lines, footer."""
+FRAME_LINES: Final = 6
+"""What stands around the rows when only the first table is shown."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -79,7 +81,8 @@ def screen(view: View, now_ms: int, width: int, height: int | None = None) -> Re
     windows = fitting_windows(list(by_window), view.windows, width)
     parts: list[RenderableType] = [_status_line(view, status, age_ms), Text("")]
     if windows:
-        table, rows = _kpi_table(windows, by_window, faded=status == "stale")
+        fitting = None if height is None else max(1, height - FRAME_LINES)
+        table, rows = _kpi_table(windows, by_window, faded=status == "stale", room=fitting)
         parts += [table, Text("")]
         room = None if height is None else height - rows - OTHER_LINES
         if view.segment == ALL and (room is None or room > 0):
@@ -130,7 +133,7 @@ def _status_line(view: View, status: str, age_ms: int) -> Text:
 
 
 def _kpi_table(
-    windows: Sequence[str], by_window: Mapping[str, Published], *, faded: bool
+    windows: Sequence[str], by_window: Mapping[str, Published], *, faded: bool, room: int | None
 ) -> tuple[Table, int]:
     table = _table()
     table.add_column("", min_width=LABEL_WIDTH - 2, no_wrap=True)
@@ -141,13 +144,18 @@ def _kpi_table(
         table.add_column("95 % interval", min_width=15, no_wrap=True, header_style="dim")
         table.add_column("n", justify="right", min_width=5, no_wrap=True, header_style="dim")
     names = in_order({kpi for window in windows for kpi in by_window[window].kpis})
-    for kpi in names:
+    all_fit = room is None or len(names) <= room
+    shown = names if all_fit else names[: max(1, (room or 0) - 1)]
+    for kpi in shown:
         cells: list[Text] = [Text(escape(label(kpi), LONGEST_NAME))]
         for window in windows:
             value = by_window[window].kpis.get(kpi)
             cells += _cells(figure(kpi, value) if value is not None else Figure(""))
         table.add_row(*cells, style="bright_black" if faded else None)
-    return table, len(names)
+    if all_fit:
+        return table, len(names)
+    table.add_row(Text(f"... {len(names) - len(shown)} more", style="dim"))
+    return table, len(shown) + 1
 
 
 def _window_title(name: str) -> str:

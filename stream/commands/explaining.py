@@ -31,8 +31,8 @@ async def print_explanation(settings: Settings, question: Question, *, as_json: 
     """Raises Failed when nothing is published, WrongUse when the number asked for does not exist."""
     if question.kpi not in KPIS:
         near = difflib.get_close_matches(question.kpi, KPIS, 1)
-        guess = f", did you mean {near[0]}" if near else ""
-        raise WrongUse(f"there is no KPI {escape(question.kpi)!r}{guess}? 'latido kpis' lists all")
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise WrongUse(f"there is no KPI '{escape(question.kpi)}'; {guess}'latido kpis' lists all")
     async with opened_board(settings) as board:
         reading = await read_board(board)
     if reading is None:

@@ -16,14 +16,13 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from schemas.dead_letters import ErrorCode, InvalidRecord
+from schemas.dead_letters import InvalidRecord
 from schemas.events import MAX_RECORD_BYTES, Event, parse_event
-from schemas.json_text import parse_json
 from stream.collector.producer import EventProducer
 from stream.commands.access_log import Origin, Unreadable, Visitor, digest, page_view, parse_line
 from stream.commands.failures import DONE, FAILED, Failed, WrongUse
 from stream.commands.reading import STANDARD_INPUT, beside, line_chunks, opened
-from stream.commands.sending import connected, printed
+from stream.commands.sending import connected, printed, read_object
 from stream.core.policy import Policy
 from stream.settings import format_duration
 
@@ -283,9 +282,7 @@ def _read(name: str, number: int, raw: bytes, reader: Reader, tally: Tally) -> E
 
 def _read_json(number: int, raw: bytes) -> Event | None:
     """An event as it is; without event_id it gets one that is the same at every run."""
-    fields = parse_json(raw.rstrip(b"\r"))
-    if not isinstance(fields, dict):
-        raise InvalidRecord(ErrorCode.INVALID_EVENT, "must be a JSON object")
+    fields = read_object(raw)
     if "event_id" not in fields:
         fields["event_id"] = digest(FIXED_SALT, "json", str(number), raw.decode())[:32]
     return parse_event(fields)

@@ -62,13 +62,18 @@ def read_lines(chunks: Iterable[list[bytes]]) -> Iterator[list[Line]]:
 
 def _read_line(number: int, raw: bytes) -> Line:
     try:
-        return Line(number, fill_in(_object(raw)))
+        return Line(number, fill_in(read_object(raw)))
     except InvalidRecord as error:
         return Line(number, problem=str(error))
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    value = parse_json(raw.rstrip(b"\r\n"))
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a line of input. Raises InvalidRecord."""
+    line = raw.rstrip(b"\r\n")
+    if len(line) > MAX_RECORD_BYTES:
+        # The rest of such a line was not kept: its true size is not known.
+        raise InvalidRecord(ErrorCode.TOO_LARGE, f"more than {MAX_RECORD_BYTES} bytes")
+    value = parse_json(line)
     if not isinstance(value, dict):
         raise InvalidRecord(ErrorCode.INVALID_EVENT, "must be a JSON object")
     return value

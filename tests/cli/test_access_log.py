@@ -227,6 +227,12 @@ def test_no_line_that_can_be_read_is_a_failure(latido: Run, tmp_path: Path) -> N
     assert latido("ingest", "wrong.jsonl", "--dry-run").returncode == 1
 
 
+def test_a_line_too_long_is_not_given_a_size_that_it_has_not(latido: Run, tmp_path: Path) -> None:
+    (tmp_path / "events").write_text('{"type": "' + "x" * 200_000 + '"}\n', encoding="utf-8")
+    done = latido("ingest", "events", "--dry-run")
+    assert done.stderr.splitlines()[0] == "events: line 1: too_large: more than 65536 bytes"
+
+
 def test_an_empty_file_is_named(latido: Run, tmp_path: Path) -> None:
     (tmp_path / "none.log").touch()
     done = latido("ingest", "none.log", "--dry-run")

@@ -113,7 +113,12 @@ def test_version(latido: Run) -> None:
             ["replay", "x.jsonl", "--goals", "none.toml"],
             "latido: none.toml: cannot be read (No such file or directory); check --goals",
         ),
-        (["replay", "x.jsonl", "--print", "x"], "latido: Invalid value for '--print'"),
+        (["replay", "x.jsonl", "--print", "x"], "latido: Invalid value for '--print': 'x' is not one of"),
+        (
+            ["explain", r"x[red]\e[31m"],
+            r"latido: there is no KPI 'x[red]\e[31m'; 'latido kpis' lists all",
+        ),
+        (["explain", "x\x1b[31m"], r"latido: there is no KPI 'x\x1b[31m'; 'latido kpis' lists all"),
         (["ingest", "x", "--rate", "fast"], "latido: --rate is a number of events per second"),
         (["dead-letters", "list", "--code", "x"], "latido: --code is one of invalid_json"),
         (["kpi", "--segment", "*"], "latido: --segment '*' needs --json"),

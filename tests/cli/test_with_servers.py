@@ -76,13 +76,16 @@ def test_lines_that_are_not_valid_are_named_and_the_others_sent(
 ) -> None:
     click = {"type": "click", "visitor_id": "v3", "element_id": "e"}
     text = "\n".join([json.dumps(click), "nonsense", "", json.dumps(click | {"x\x1b": 1}), json.dumps(click)])
+    text += "\n" + "x" * 200_000
     done = latido("send", stdin=text, LATIDO_BROKER=own_broker.address)
     assert done.returncode == 1
     assert len({json.loads(line)["event_id"] for line in done.stdout.splitlines()}) == 2
     assert [line.split(":")[:2] for line in done.stderr.splitlines()] == [
         ["line 2", " invalid_json"],
         ["line 4", " invalid_event"],
+        ["line 6", " too_large"],
     ]
+    assert done.stderr.endswith("line 6: too_large: more than 65536 bytes\n")
     assert "\x1b" not in done.stderr
 
 
