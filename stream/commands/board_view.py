@@ -48,6 +48,12 @@ WINDOW_WIDTH: Final = 34
 """Value, interval and n of one window with the space around them."""
 FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m")
 """Windows to keep when the terminal is too narrow for all."""
+LOOKED_AT_EVERY_MS: Final = {"1m": 0, "5m": 0, "30m": 1_000, "1h": 1_000, "all": 0}
+LONG_LOOKED_AT_EVERY_MS: Final = 10_000
+"""How often the publisher looks at a window, the long ones last: older figures have not changed since."""
+NOT_OLD_MS: Final = 1_000
+AGE_WIDTH: Final = 5
+"""What `24h, 10s ago` needs beyond the width of a window."""
 LONGEST_NAME: Final = 40
 OTHER_LINES: Final = 9
 """What stands around the rows of both tables: status, headings, rules, blank lines, footer."""
@@ -81,8 +87,9 @@ def screen(view: View, now_ms: int, width: int, height: int | None = None) -> Re
     windows = fitting_windows(list(by_window), view.windows, width)
     parts: list[RenderableType] = [_status_line(view, status, age_ms), Text("")]
     if windows:
+        titles = _titles(windows, view, width)
         fitting = None if height is None else max(1, height - FRAME_LINES)
-        table, rows = _kpi_table(windows, by_window, faded=status == "stale", room=fitting)
+        table, rows = _kpi_table(windows, by_window, titles, faded=status == "stale", room=fitting)
         parts += [table, Text("")]
         room = None if height is None else height - rows - OTHER_LINES
         if view.segment == ALL and (room is None or room > 0):
@@ -98,6 +105,21 @@ def state_of(header: Header, now_ms: int) -> tuple[str, int]:
     """(completeness status as of now, age of the snapshot in ms)."""
     age_ms = max(0, now_ms - to_ms(header.published_at))
     return ("stale" if age_ms > STALE_AFTER_MS else header.completeness.status), age_ms
+
+
+def age_of(window: str, view: View) -> int:
+    """How much older than the header's `as_of` the figures of a window may be, in ms.
+
+    A record that stays the same is not published again. So while all input is counted, a window is no older
+    than the publisher's last look at it, however old the record; before that its own time is all there is.
+    """
+    times_of = [one.as_of for one in view.records if one.window.name == window and one.as_of is not None]
+    if view.header.as_of is None or not times_of:
+        return 0
+    age_ms = max(0, to_ms(view.header.as_of) - max(map(to_ms, times_of)))
+    if not view.header.current:
+        return age_ms
+    return min(age_ms, LOOKED_AT_EVERY_MS.get(window, LONG_LOOKED_AT_EVERY_MS))
 
 
 def to_ms(time: str) -> int:
@@ -133,14 +155,17 @@ def _status_line(view: View, status: str, age_ms: int) -> Text:
 
 
 def _kpi_table(
-    windows: Sequence[str], by_window: Mapping[str, Published], *, faded: bool, room: int | None
+    windows: Sequence[str],
+    by_window: Mapping[str, Published],
+    titles: Mapping[str, str],
+    *,
+    faded: bool,
+    room: int | None,
 ) -> tuple[Table, int]:
     table = _table()
     table.add_column("", min_width=LABEL_WIDTH - 2, no_wrap=True)
     for name in windows:
-        table.add_column(
-            _window_title(name), justify="right", min_width=7, no_wrap=True, header_style="bold cyan"
-        )
+        table.add_column(titles[name], justify="right", min_width=7, no_wrap=True, header_style="bold cyan")
         table.add_column("95 % interval", min_width=15, no_wrap=True, header_style="dim")
         table.add_column("n", justify="right", min_width=5, no_wrap=True, header_style="dim")
     names = in_order({kpi for window in windows for kpi in by_window[window].kpis})
@@ -156,6 +181,18 @@ def _kpi_table(
         return table, len(names)
     table.add_row(Text(f"... {len(names) - len(shown)} more", style="dim"))
     return table, len(shown) + 1
+
+
+def _titles(windows: Sequence[str], view: View, width: int) -> dict[str, str]:
+    """`last 24h`; where that is older than the rest of the screen `24h, 8s ago`, or `24h -8s` if tight."""
+    titles = {name: _window_title(name) for name in windows}
+    old = {name: age for name in windows if (age := age_of(name, view)) > NOT_OLD_MS}
+    roomy = width >= LABEL_WIDTH + WINDOW_WIDTH * len(windows) + AGE_WIDTH * len(old)
+    for name, age_ms in old.items():
+        age = f"{age_ms // 1000}s" if age_ms < 60_000 else duration(age_ms)
+        what = titles[name].removeprefix("last ")
+        titles[name] = f"{what}, {age} ago" if roomy else f"{what} -{age}"
+    return titles
 
 
 def _window_title(name: str) -> str:

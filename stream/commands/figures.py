@@ -33,6 +33,7 @@ class Published(msgspec.Struct, frozen=True):
     segment: _Segment
     kpis: dict[str, dict[str, Any]]
     sequence: int = 0
+    as_of: str | None = None
 
     @property
     def segment_name(self) -> str:

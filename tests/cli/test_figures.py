@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,22 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from schemas.times import rfc3339
 from schemas.topics import KPI_SNAPSHOTS
-from stream.commands.board_view import STALE_AFTER_MS, View, fitting_windows, screen, state_of, to_ms
+from stream.commands.board_view import (
+    LONG_LOOKED_AT_EVERY_MS,
+    LOOKED_AT_EVERY_MS,
+    STALE_AFTER_MS,
+    View,
+    age_of,
+    fitting_windows,
+    screen,
+    state_of,
+    to_ms,
+)
 from stream.commands.figures import Published, duration, figure, in_order, label
+from stream.core.windows import ALL_TIME, ROLLING
+from stream.kafka.publisher import _EVERY_MS
 from stream.pipeline.take_snapshot import Completeness, Header
 
 EXAMPLES = sorted(
@@ -162,6 +176,56 @@ def test_a_narrow_terminal_keeps_the_most_telling_windows() -> None:
     assert fitting_windows(windows, (), 300) == windows
     assert fitting_windows(windows, ("1h", "1m"), 100) == ["1m", "1h"]
     assert fitting_windows(windows, ("7d",), 100) == []
+
+
+def aged(window: str, age_ms: int, **kpis: Any) -> Published:
+    return msgspec.structs.replace(record(window=window, **kpis), as_of=rfc3339(to_ms(AS_OF) - age_ms))
+
+
+def test_a_window_older_than_the_screen_says_so() -> None:
+    records = [
+        aged("5m", 0, page_views=count(783)),
+        aged("1h", 1000, page_views=count(770)),
+        aged("24h", 8000, page_views=count(770)),
+    ]
+    heading = shown(View(header(), records), width=140).splitlines()[2]
+    assert heading.split("95 % interval")[0].strip() == "last 5m"
+    assert "last 1h" in heading
+    assert "24h, 8s ago" in heading
+    assert heading.count("ago") == 1
+
+
+def test_figures_that_have_not_changed_are_not_called_old() -> None:
+    still = View(header(), [aged(name, 3_600_000, page_views=count(7)) for name in ("5m", "24h", "all")])
+    assert [age_of(name, still) for name in ("5m", "24h", "all", "1m")] == [0, 10_000, 0, 0]
+    heading = shown(still, width=140).splitlines()[2]
+    assert "24h, 10s ago" in heading
+    assert heading.count("ago") == 1
+    behind = msgspec.structs.replace(header("catching_up"), current=False)
+    assert "5m, 1h ago" in shown(View(behind, still.records))
+
+
+def test_a_part_or_site_looked_at_later_vouches_for_the_window() -> None:
+    later = msgspec.structs.replace(aged("24h", 2000), site_id="another")
+    assert age_of("24h", View(header(), [aged("24h", 9000), later])) == 2000
+    assert age_of("24h", View(header(), [aged("24h", -1000)])) == 0
+
+
+def test_the_view_knows_how_often_the_publisher_looks() -> None:
+    for window in (ALL_TIME, *(one.name for one in ROLLING)):
+        assert LOOKED_AT_EVERY_MS.get(window, LONG_LOOKED_AT_EVERY_MS) == _EVERY_MS.get(window, 0), window
+
+
+@pytest.mark.parametrize("width", [53, 57, 58, 80, 87, 96, 97, 140])
+def test_an_age_costs_no_figure(width: int) -> None:
+    """At every number of windows the heading and the interval are whole."""
+    windows = ("24h", "30d")
+    records = [aged(name, 10_000, ctr=rate(1, 1000), page_views=count(234_567)) for name in windows]
+    text = shown(View(header(), records, windows=windows), width)
+    heading, figures = text.splitlines()[2], text.splitlines()[4:6]
+    assert re.search("24h(, 10s ago| -10s) ", heading)
+    assert ("24h, 10s ago" in heading) == (width in (58, 80, 97, 140))
+    assert not any("…" in line for line in (heading, *figures)), text
 
 
 def test_parts_are_shown_largest_first() -> None:
