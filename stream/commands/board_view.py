@@ -186,7 +186,7 @@ def _kpi_table(
 def _titles(windows: Sequence[str], view: View, width: int) -> dict[str, str]:
     """`last 24h`; where that is older than the rest of the screen `24h, 8s ago`, or `24h -8s` if tight."""
     titles = {name: _window_title(name) for name in windows}
-    old = {name: age for name in windows if (age := age_of(name, view)) > NOT_OLD_MS}
+    old = {name: age_ms for name in windows if (age_ms := age_of(name, view)) > NOT_OLD_MS}
     roomy = width >= LABEL_WIDTH + WINDOW_WIDTH * len(windows) + AGE_WIDTH * len(old)
     for name, age_ms in old.items():
         age = f"{age_ms // 1000}s" if age_ms < 60_000 else duration(age_ms)
