@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import windows_in_order
-from stream.commands.watching import Choice, Reading, nothing_yet, opened_board, read_board
+from stream.commands.watching import Choice, Reading, nothing_yet, opened_board, other_namespaces, read_board
 from stream.core.registry import KPIS
 from stream.pipeline.explain import Explanation, explain, read_record
 from stream.settings import Settings
@@ -36,7 +36,7 @@ async def print_explanation(settings: Settings, question: Question, *, as_json: 
     async with opened_board(settings) as board:
         reading = await read_board(board)
     if reading is None:
-        raise Failed(nothing_yet(settings))
+        raise Failed(nothing_yet(settings, await other_namespaces(settings)))
     answer = answered(reading, question)
     if as_json:
         print(msgspec.json.encode(answer).decode())
