@@ -24,10 +24,10 @@ Written by `scripts/bench --write-docs` from one run; no number here was typed b
 belong to the machine below and to what else it did: compare ratios of one run. Every throughput run ends
 with a check: sessions, page views and every published session equal a plain recomputation, or the run fails.
 
-Targets are aims. Throughput and memory miss theirs by far: a worker is one CPython process, and the full work of
-an event (decoding, two digests, the session, its counts by window and dimension, the durable commit, the session
-record) is spread over many functions, none of which stands out; see where the time goes. The ratio to the floor
-says how far that is from only reading and counting.
+Targets are aims. Throughput and memory miss theirs by far: a worker is one CPython process, and the full
+work of an event (decoding, two digests, the session, its counts by window and dimension, the durable commit,
+the session record) is spread over many functions, none of which stands out; see where the time goes. The
+ratio to the floor says how far that is from only reading and counting.
 """
 
 
