@@ -65,9 +65,11 @@ class EventProducer:
         )
         try:
             await producer.start()
-        except (KafkaError, OSError) as error:
+        except BaseException as error:  # cancelled, too: an unclosed client complains when it is collected
             with contextlib.suppress(Exception):
                 await producer.stop()
+            if not isinstance(error, KafkaError | OSError):
+                raise
             servers = self._options.get("bootstrap_servers")
             raise BrokerUnavailable(no_broker(servers, error, self._limit_s)) from error
         self._producer = producer

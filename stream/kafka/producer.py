@@ -17,6 +17,7 @@ import aiokafka
 import msgspec
 import structlog
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
@@ -166,6 +167,9 @@ class OutputProducer:
             self._cut_large = False
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(str(error)) from error
+        except IllegalOperation as error:
+            # Between two records the client heard that it is fenced, and left the transaction by itself.
+            raise Fenced("the transaction was ended under us") from error
         except MessageSizeTooLargeError:
             self._cut_large = True
             await self.stop()
