@@ -51,6 +51,7 @@ class Rules:
     survey_tolerance: int | None
     attribution: int
     goals: tuple[tuple[str, str, str], ...] = ()
+    every_answer: bool = False
 
     def reached(self, event: Event) -> set[str]:
         what, said = None, ""
@@ -270,7 +271,7 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
         found += _elsewhere_facts(events, rules)
     for one in counted:
         found += _event_facts(one)
-    return found + _answer_facts(counted)
+    return found + _answer_facts(counted, rules)
 
 
 def _session_facts(visit: Visit, *, ended: bool) -> list[Fact]:
@@ -358,33 +359,47 @@ def respondent(event: SurveyAnswer) -> tuple[str, ...]:
     return ("v", event.visitor_id) if event.customer_id is None else ("c", event.customer_id)
 
 
-def _answer_order(one: Counted) -> tuple[int, str, int, int, int]:
+def _answer_order(one: Counted) -> tuple[Any, ...]:
     """By time and id; what two visitors said for one respondent under the same of both, by content."""
     event = one.event
     if not isinstance(event, SurveyAnswer) or event.score is None:
-        return one.t, one.event_id, -10_000, 0, 0
-    return one.t, one.event_id, event.score, event.scale_min, event.scale_max
+        return one.t, one.event_id, -10_000
+    said = [(value is not None, value or "") for value in _answer_dimensions(event).values()]
+    return one.t, one.event_id, event.score, event.scale_min, event.scale_max, said
 
 
-def _answer_facts(counted: Iterable[Counted]) -> list[Fact]:
+def _answer_dimensions(event: SurveyAnswer) -> dict[str, str | None]:
+    """What the answer itself says: no channel is derived for it."""
+    device = event.device or DEVICES.get(event.user_agent or "")
+    return {"channel": event.channel, "campaign": event.campaign, "device": device,
+            "country": event.country, "plan": event.plan}  # fmt: skip
+
+
+def _answer_segments(event: SurveyAnswer) -> list[str]:
+    said = _answer_dimensions(event).items()
+    return ["all", f"survey={event.survey_id}", *(f"{name}={v}" for name, v in said if v is not None)]
+
+
+def _answer_facts(counted: Iterable[Counted], rules: Rules) -> list[Fact]:
     found: list[Fact] = []
     latest: dict[tuple[Any, ...], Counted] = {}
     for one in sorted(counted, key=_answer_order):
         event = one.event
         if not isinstance(event, SurveyAnswer):
             continue
-        segments = ("all", f"survey={event.survey_id}")
         if event.score is None:
             if event.survey_kind == "nps":  # of csat no skips are published
+                segments = _answer_segments(event)
                 found += [Fact(event.site_id, segment, one.t, "nps_skipped", 1) for segment in segments]
         else:
-            latest[event.site_id, event.survey_id, event.survey_kind, *respondent(event)] = one
+            who = (len(latest),) if rules.every_answer else respondent(event)
+            latest[event.site_id, event.survey_id, event.survey_kind, *who] = one
     for one in latest.values():
         event = one.event
         assert isinstance(event, SurveyAnswer)
         found += [
             Fact(event.site_id, segment, one.t, metric, 1)
-            for segment in ("all", f"survey={event.survey_id}")
+            for segment in _answer_segments(event)
             for metric in _score_metrics(event)
         ]
     return found

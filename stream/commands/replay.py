@@ -21,6 +21,11 @@ class What(enum.StrEnum):
     DEAD_LETTERS = "dead-letters"
 
 
+class Answers(enum.StrEnum):
+    LATEST = "latest"
+    EVERY = "every"
+
+
 class ProfileName(enum.StrEnum):
     LATIDO = "latido"
     GA4 = "ga4"
@@ -62,6 +67,10 @@ def replay(
     survey_tolerance: Annotated[
         str | None, typer.Option(metavar="TIME", help="How late a survey answer may arrive, or unlimited.")
     ] = None,
+    answers: Annotated[
+        Answers | None,
+        typer.Option("--answers", help="Whether a respondent's latest answer counts, or every one."),
+    ] = None,
     goals: Goals = None,
     until_final: Annotated[
         bool, typer.Option("--until-final", help="Let time run out at the end: every session ends final.")
@@ -89,7 +98,9 @@ def replay(
 
     if gap is not None and profile is not ProfileName.LATIDO:
         raise typer.BadParameter(f"the profile {profile} has a gap of its own", param_hint="--gap")
-    chosen = policy(options.settings(gap=gap, grace=grace, survey_tolerance=survey_tolerance))
+    chosen = policy(
+        options.settings(gap=gap, grace=grace, survey_tolerance=survey_tolerance, answers=answers)
+    )
     if goals is not None:
         chosen = msgspec.structs.replace(chosen, goals=read_goals(goals))
     options.quiet_logs()

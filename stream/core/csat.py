@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.core.kpi import WHOLE, Definition, Rate
+from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Rate
 from stream.core.statistics import rate
 from stream.core.windows import Counts
 
@@ -37,15 +37,16 @@ def counts(score: int, scale_min: int, scale_max: int) -> Counts:
 
 
 def share(tally: Counts, _: Counts) -> Rate:
-    return rate(tally.get(SATISFIED, 0), tally.get(ANSWERS, 0), of="answers, latest per respondent")
+    return rate(tally.get(SATISFIED, 0), tally.get(ANSWERS, 0), of="counted answers")
 
 
 KPIS = (
     Definition(
         id="csat", label="CSAT", unit="share from 0 to 1", better="up",
         meaning="The share of those who answered that is satisfied.",
-        formula="satisfied answers (4 and 5 of 5; other scales by table) / answers, each respondent's latest",
+        formula="satisfied answers (4 and 5 of 5; other scales by table) / counted answers: each "
+                "respondent's latest, or with the setting answers = every all of them",
         source="the top-two-box score of customer satisfaction surveys",
-        dimensions=frozenset({WHOLE, "survey"}), compute=share,
+        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), compute=share,
     ),
 )  # fmt: skip

@@ -77,6 +77,8 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
 Kpi: TypeAlias = Count | Mean | Rate | Score
 
 WHOLE = "all"  # the dimension of a whole site
+# What answers are counted by, besides survey and whole site: what the answer's own event says.
+ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.core.kpi import WHOLE, Definition, Score
+from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Score
 from stream.core.statistics import net_promoter_score
 from stream.core.windows import Counts
 
@@ -29,8 +29,9 @@ KPIS = (
     Definition(
         id="nps", label="NPS", unit="points from -100 to 100", better="up",
         meaning="How many more of those who answered would recommend than would not.",
-        formula="100 x (promoters - detractors) / answers, each respondent's latest answer",
+        formula="100 x (promoters - detractors) / counted answers: each respondent's latest, or with the "
+                "setting answers = every all of them",
         source="Reichheld (2003), The one number you need to grow, Harvard Business Review 81(12)",
-        dimensions=frozenset({WHOLE, "survey"}), compute=score,
+        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), compute=score,
     ),
 )  # fmt: skip

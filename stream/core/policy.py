@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from functools import cached_property, lru_cache
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -82,6 +83,8 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     future_ms: int = 5 * MINUTE_MS
     # Answers arrive late by nature. None: never late.
     survey_tolerance_ms: int | None = 30 * DAY_MS
+    # Which answers of a respondent count: the latest to each survey, or every one.
+    answers: Literal["latest", "every"] = "latest"
     # A topic without a fetch reply for this long is unknown again and holds progress.
     unknown_after_ms: int = 10 * SECOND_MS
     # Shown time moves in steps of this, so that all partitions look at the same instant.

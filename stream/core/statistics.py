@@ -44,7 +44,7 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, skipped: 
     """
     n = promoters + passives + detractors
     if n == 0:
-        return Score(None, None, 0, 0, 0, 0, skipped, None, None, "answers, latest per respondent")
+        return Score(None, None, 0, 0, 0, 0, skipped, None, None, "counted answers")
     value = 100 * (promoters - detractors) / n
     m = n + 3
     p, d = (promoters + 0.75) / m, (detractors + 0.75) / m
@@ -53,7 +53,7 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, skipped: 
     net = promoters - detractors
     rounded = (200 * abs(net) + n) // (2 * n)  # half away from zero, in integers
     return Score(value, rounded if net >= 0 else -rounded, promoters, passives, detractors, n, skipped,
-                 low, high, "answers, latest per respondent")  # fmt: skip
+                 low, high, "counted answers")  # fmt: skip
 
 
 def mean(total: int, squares: int, n: int, histogram: Mapping[int, int], *, of: str) -> Mean:

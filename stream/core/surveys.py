@@ -1,7 +1,9 @@
 """Survey answers: each respondent's history, its latest answer, and what an answer counts for.
 
 Rolling windows and `all` count each (site, survey, kind, respondent)'s latest answer by (time, event id),
-in the bucket of its time; a changed answer retracts the old one exactly. A skip never replaces a score.
+in the bucket of its time and under what that answer says of channel, plan and so on; a changed answer
+retracts the old one exactly, from where it was counted. A skip never replaces a score. With `every` each
+scored answer counts, and none is retracted.
 """
 
 from __future__ import annotations
@@ -9,17 +11,26 @@ from __future__ import annotations
 import msgspec
 
 from stream.core import csat, nps
+from stream.core.kpi import ANSWER_DIMENSIONS
 from stream.core.windows import Counts
 
 
 class Answer(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One survey answer. `score` is None where the question was skipped."""
+    """One survey answer. `score` is None where the question was skipped.
+
+    Its dimensions are kept with it, because that is where it has to be taken back from.
+    """
 
     t_ms: int
     event_id: str
     score: int | None
     scale_min: int = 0
     scale_max: int = 10
+    channel: str | None = None
+    campaign: str | None = None
+    device: str | None = None
+    country: str | None = None
+    plan: str | None = None
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -31,16 +42,35 @@ class History(msgspec.Struct, array_like=True, gc=False):
     answers: list[Answer] = []
 
 
-def insert(history: History, answer: Answer) -> None:
-    """Keep `answer` in its place."""
+def insert(history: History, answer: Answer, *, every: bool = False) -> list[tuple[Answer, int]]:
+    """Keep `answer` in its place. Returns what counts from now on (sign 1) and what no longer does (-1)."""
+    before = latest(history)
     history.answers.append(answer)
     history.answers.sort(key=_order)
+    if every:
+        return [] if answer.score is None else [(answer, 1)]
+    after = latest(history)
+    if after is before or after is None:
+        return []
+    return [(after, 1)] if before is None else [(before, -1), (after, 1)]
 
 
-def _order(answer: Answer) -> tuple[int, str, int, int, int]:
+def _order(answer: Answer) -> tuple[object, ...]:
     """By time and id; two visitors may answer for one respondent with the same of both, then by content."""
     score = answer.scale_min - 1 if answer.score is None else answer.score
-    return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max
+    said = tuple((value is not None, value or "") for value in _said(answer))
+    return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max, said
+
+
+def _said(answer: Answer) -> tuple[str | None, ...]:
+    """The values of `ANSWER_DIMENSIONS`."""
+    return answer.channel, answer.campaign, answer.device, answer.country, answer.plan
+
+
+def dimensions_of(answer: Answer) -> tuple[tuple[str, str], ...]:
+    """(dimension, value) of everything the answer says about itself."""
+    said = zip(ANSWER_DIMENSIONS, _said(answer), strict=True)
+    return tuple((dimension, value) for dimension, value in said if value is not None)
 
 
 def latest(history: History) -> Answer | None:
@@ -49,7 +79,7 @@ def latest(history: History) -> Answer | None:
 
 
 def score_counts(kind: str, answer: Answer) -> Counts:
-    """What the latest answer contributes to the bucket of its time."""
+    """What an answer that counts contributes to the bucket of its time."""
     if answer.score is None:
         return {}
     if kind == "nps":

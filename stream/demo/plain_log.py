@@ -62,6 +62,7 @@ class Rules:
     survey_tolerance_ms: int | None = 30 * DAY_MS
     attribution_ms: int = 7 * DAY_MS
     goals: tuple[Goal, ...] = ()
+    every_answer: bool = False
 
 
 @dataclass

@@ -58,7 +58,7 @@ def score(answers: Sequence[int], skipped: int) -> Kpi:
         "skipped": skipped,
     }
     figures = {"value": value, "rounded": rounded, **counts, "low": low, "high": high}
-    of = "answers, latest per respondent"
+    of = "counted answers"
     return {"type": "score", **figures, "method": "adjusted_wald", "level": LEVEL, "of": of}
 
 

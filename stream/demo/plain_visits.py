@@ -11,6 +11,7 @@ from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
 from stream.demo.plain_channels import campaign_of, channel_of, device_of
 from stream.demo.plain_log import Accepted, Rules
 
+ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 DERIVED = {"channel": channel_of, "campaign": campaign_of, "device": device_of}
 
 
@@ -69,13 +70,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Answer:
-    """A respondent's latest score, or a skip."""
+    """A score that counts, or a skip."""
 
     survey: str
     kind: str
     t: int
     score: int | None
     scale: tuple[int, int]
+    event: SurveyAnswer
+
+    def value(self, dimension: str) -> str | None:
+        """What the answer itself says."""
+        if dimension == "device":
+            return device_of(self.event)
+        said: str | None = getattr(self.event, dimension)
+        return said
 
 
 @dataclass
@@ -116,7 +125,7 @@ def sites_of(accepted: Sequence[Accepted], rules: Rules) -> dict[str, Site]:
             site.conversions[goal.name] += times
             site.last_converted[goal.name] += [max(times)] if times else []
     for site in sites.values():
-        site.answers = answers_of(site.events)
+        site.answers = answers_of(site.events, rules)
     return dict(sites)
 
 
@@ -171,18 +180,18 @@ def pair_of(element: str, events: Sequence[Accepted]) -> Pair:
     return Pair(element, min(seen or clicked), bool(seen), len(clicked))
 
 
-def answers_of(events: Iterable[Accepted]) -> list[Answer]:
-    """Each respondent's latest score per survey and kind, and every skip."""
-    latest: dict[tuple[object, ...], tuple[tuple[int, str, int, int, int], Answer]] = {}
-    skips: list[Answer] = []
+def answers_of(events: Iterable[Accepted], rules: Rules) -> list[Answer]:
+    """Each respondent's latest score per survey and kind (or every one), and every skip."""
+    latest: dict[tuple[object, ...], tuple[tuple[object, ...], Answer]] = {}
+    others: list[Answer] = []
     for one in events:
         event = one.event
         if not isinstance(event, SurveyAnswer):
             continue
         scale = (event.scale_min, event.scale_max)
-        answer = Answer(event.survey_id, event.survey_kind, one.t, event.score, scale)
-        if event.score is None:
-            skips.append(answer)
+        answer = Answer(event.survey_id, event.survey_kind, one.t, event.score, scale, event)
+        if event.score is None or rules.every_answer:
+            others.append(answer)
             continue
         respondent: object = event.respondent_id
         if respondent is None:
@@ -191,7 +200,8 @@ def answers_of(events: Iterable[Accepted]) -> list[Answer]:
         elif respondent == "":
             respondent = (event.visitor_id, event.event_id)
         who = (one.partition, event.survey_id, event.survey_kind, respondent)
-        order = (one.t, event.event_id, event.score, *scale)
+        said = [(value is not None, value or "") for value in map(answer.value, ANSWER_DIMENSIONS)]
+        order = (one.t, event.event_id, event.score, *scale, said)
         if who not in latest or latest[who][0] < order:
             latest[who] = (order, answer)
-    return [answer for _, answer in latest.values()] + skips
+    return [answer for _, answer in latest.values()] + others

@@ -19,7 +19,7 @@ from schemas.events import Click, Event, FormSubmission, Impression, PageView
 from schemas.keys import segment_name, snapshot_key
 from stream.demo.plain_log import DAY_MS, MINUTE_MS, Accepted, LogRecord, Rules, accept
 from stream.demo.plain_statistics import Kpi, mean, rate, score
-from stream.demo.plain_visits import Answer, Pair, Site, Visit, sites_of
+from stream.demo.plain_visits import ANSWER_DIMENSIONS, Answer, Pair, Site, Visit, sites_of
 
 Kpis = dict[str, Kpi]
 
@@ -138,24 +138,29 @@ def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
 def dimension_segments(
     site: Site, ended: Sequence[Visit], shown: Sequence[Accepted], dimension: str
 ) -> Iterator[Segment]:
-    """Every value of a dimension: its visits by where they came from, what was shown by its own event."""
+    """Every value of a dimension: its visits by where they came from, what was shown and answered by its
+    own event."""
     of_visits, of_shown = dimension in VISIT_DIMENSIONS, dimension in SHOWN_DIMENSIONS
+    of_answers = dimension in ANSWER_DIMENSIONS
     visits = [(visit.value(dimension), visit) for visit in site.visits if of_visits]
     seen = [(getattr(shown_of(one), dimension), one) for one in shown if of_shown]
     are_ended = {id(visit) for visit in ended}
-    for value in {found for found, _ in [*visits, *seen] if found is not None}:
+    answers = [(answer.value(dimension), answer) for answer in site.answers if of_answers]
+    for value in {found for found, _ in [*visits, *seen, *answers] if found is not None}:
         mine = [visit for found, visit in visits if found == value]
         over = [visit for visit in mine if id(visit) in are_ended]
         elements = [one for found, one in seen if found == value]
+        given = [answer for found, answer in answers if found == value]
 
         def kpis(
             span: Span, mine: Sequence[Visit] = mine, over: Sequence[Visit] = over,
-            elements: Sequence[Accepted] = elements,
+            elements: Sequence[Accepted] = elements, given: Sequence[Answer] = given,
         ) -> Kpis:  # fmt: skip
             sessions = session_kpis(mine, over, span) if of_visits else {}
-            return sessions | (gross_kpis(elements, span) if of_shown else {})
+            clicks = gross_kpis(elements, span) if of_shown else {}
+            return sessions | clicks | (survey_kpis(given, span) if of_answers else {})
 
-        times = [visit.last for visit in mine] + times_of(elements)
+        times = [visit.last for visit in mine] + times_of(elements) + [answer.t for answer in given]
         yield segment_name(dimension, str(value)), times, kpis
 
 
@@ -211,13 +216,13 @@ def gross_kpis(shown: Sequence[Accepted], span: Span) -> Kpis:
 
 
 def survey_kpis(answers: Sequence[Answer], span: Span) -> Kpis:
-    """NPS and CSAT over the latest answers given in the span."""
+    """NPS and CSAT over the answers of the span that count."""
     given = [answer for answer in answers if span.has(answer.t)]
     nps = [answer.score for answer in given if answer.kind == "nps"]
     csat = [answer for answer in given if answer.kind == "csat" and answer.score is not None]
     return {
         "nps": score([one for one in nps if one is not None], skipped=nps.count(None)),
-        "csat": rate(sum(map(is_satisfied, csat)), len(csat), "answers, latest per respondent"),
+        "csat": rate(sum(map(is_satisfied, csat)), len(csat), "counted answers"),
     }
 
 

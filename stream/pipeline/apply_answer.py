@@ -5,9 +5,10 @@ from __future__ import annotations
 from stream.core import surveys
 from stream.core.events import SurveyAnswer
 from stream.core.sessions import Visitor
-from stream.core.windows import TEN_SECONDS_MS
+from stream.core.windows import TEN_SECONDS_MS, Counts
 from stream.pipeline.count_elements import add_counts
 from stream.pipeline.partition_state import PartitionState, Site, history_field
+from stream.pipeline.user_agents import agent_of
 
 
 def respondent_of(event: SurveyAnswer) -> str:
@@ -29,22 +30,36 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
     history = state.histories.get(field)
     if history is None:
         history = state.histories[field] = surveys.History(event.site_id, event.survey_id, kind)
-    answer = surveys.Answer(t, event.event_id, event.score, event.scale_min, event.scale_max)
-    tallies = (site.everyone, site.segment("survey", event.survey_id, state.policy.dimension_values))
-    before = surveys.latest(history)
-    surveys.insert(history, answer)
-    after = surveys.latest(history)
-    for tally in tallies:
-        if before is not None:
-            add_counts(tally, before.t_ms // TEN_SECONDS_MS, surveys.score_counts(kind, before), -1)
-        if after is not None:
-            add_counts(tally, after.t_ms // TEN_SECONDS_MS, surveys.score_counts(kind, after), 1)
-        if answer.score is None:
-            add_counts(tally, t // TEN_SECONDS_MS, surveys.skip_counts(kind), 1)
+    answer = _answer_of(event, t)
+    for one, sign in surveys.insert(history, answer, every=state.policy.answers == "every"):
+        _count_answer(state, site, event.survey_id, one, surveys.score_counts(kind, one), sign)
+    if answer.score is None:
+        _count_answer(state, site, event.survey_id, answer, surveys.skip_counts(kind), 1)
     state.touched_histories[field] = history
     if state.settled is not None:
         state.settled.answer(history, answer)
     _mark(state, site, event, t)
+
+
+def _answer_of(event: SurveyAnswer, t: int) -> surveys.Answer:
+    """The answer with what its own event says; the device may follow from the user agent."""
+    device = event.device
+    if device is None and event.user_agent is not None:
+        device = agent_of(event.user_agent).device
+    return surveys.Answer(
+        t, event.event_id, event.score, event.scale_min, event.scale_max,
+        event.channel, event.campaign, device, event.country, event.plan,
+    )  # fmt: skip
+
+
+def _count_answer(
+    state: PartitionState, site: Site, survey_id: str, answer: surveys.Answer, counts: Counts, sign: int
+) -> None:
+    """Add (or with sign -1 retract) to the whole site, the survey, and all that the answer says of itself."""
+    bucket, cap = answer.t_ms // TEN_SECONDS_MS, state.policy.dimension_values
+    add_counts(site.everyone, bucket, counts, sign)
+    for dimension, value in (("survey", survey_id), *surveys.dimensions_of(answer)):
+        add_counts(site.segment(dimension, value, cap), bucket, counts, sign)
 
 
 def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> None:

@@ -175,7 +175,11 @@ def decode_outputs(data: bytes) -> list[Output]:
 
 def policy_digest(policy: Policy) -> str:
     """Names the rules by which stored sessions were cut. Goals are not among them: they count from now."""
-    rules = (policy.gap_ms, policy.grace_ms, policy.survey_tolerance_ms, policy.attribution_ms)
+    rules: tuple[object, ...] = (
+        policy.gap_ms, policy.grace_ms, policy.survey_tolerance_ms, policy.attribution_ms
+    )  # fmt: skip
+    if policy.answers != "latest":  # as it always was, which tables of 0.1.0 need not say
+        rules += (policy.answers,)
     return hashlib.blake2b(repr(rules).encode(), digest_size=8).hexdigest()
 
 

@@ -93,7 +93,7 @@ class Partition:
         state, head = changes.restore(claim.partition, policy, stored)
         if head is not None and head.policy != changes.policy_digest(policy):
             raise ValueError(
-                "the stored tables were computed with another gap, grace or survey tolerance: "
+                "the stored tables were computed with another gap, grace, survey tolerance or answers: "
                 "use another namespace, or go back to the old settings"
             )
         partition = cls(tables, claim, state, head)

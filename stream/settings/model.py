@@ -174,6 +174,8 @@ class Settings(BaseSettings):
     """How much later than the gap an event may still arrive."""
     survey_tolerance: ToleranceMs = _RULES.survey_tolerance_ms
     """How late a survey answer may arrive, or `unlimited`."""
+    answers: Literal["latest", "every"] = _RULES.answers
+    """Which survey answers count: each respondent's latest to a survey, or every one."""
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
@@ -258,6 +260,7 @@ def policy(settings: Settings) -> Policy:
         gap_ms=settings.gap,
         grace_ms=settings.grace,
         survey_tolerance_ms=settings.survey_tolerance,
+        answers=settings.answers,
         goals=settings.goals,
         query_parameters=settings.query_parameters,
         own_hosts=settings.own_hosts,

@@ -68,19 +68,23 @@ UNITS = st.sampled_from((1, 7_000, 13 * 60_000))
 TOLERANCES = st.sampled_from((60, 400, None))
 
 
-def rules_of(unit: int, tolerance: int | None, grace: int = 2) -> tuple[Policy, Rules]:
+def rules_of(
+    unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False
+) -> tuple[Policy, Rules]:
     """Gap 10, grace 2, attribution 25 ticks."""
     survey = None if tolerance is None else tolerance * unit
     policy = Policy(
         gap_ms=10 * unit, grace_ms=grace * unit, future_ms=3 * unit, survey_tolerance_ms=survey,
-        attribution_ms=25 * unit, grid_ms=1, goals=GOALS,
+        attribution_ms=25 * unit, grid_ms=1, goals=GOALS, answers="every" if every else "latest",
     )  # fmt: skip
-    return policy, Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS)
+    return policy, Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every)
 
 
-def build(made: Sequence[Draft], unit: int, tolerance: int | None, grace: int = 2) -> Logs:
+def build(
+    made: Sequence[Draft], unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False
+) -> Logs:
     """The logs of these events, in this order."""
-    policy, rules = rules_of(unit, tolerance, grace)
+    policy, rules = rules_of(unit, tolerance, grace, every=every)
     items: dict[str, list[Item]] = {topic: [] for topic in INPUT_TOPICS}
     for number, draft in enumerate(made):
         body = _body(draft, number, unit)
@@ -125,6 +129,8 @@ def _answer(choice: int) -> dict[str, Any]:
     else:
         fields |= {"survey_kind": "nps", "score": None if choice % 11 == 0 else choice % 12}  # 11 is refused
     fields["skipped"] = fields["score"] is None
+    if choice % 3:
+        fields |= {"channel": ("email", "Social")[choice % 2], "plan": "pro", "campaign": f"c{choice % 3}"}
     if choice % 4 < 3:
         fields["respondent_id"] = ("", "r1", "r2")[choice % 4]
     return fields

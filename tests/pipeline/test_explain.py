@@ -30,9 +30,9 @@ def explained(example: str, kpi: str) -> Explanation:
         (
             "nps",
             "+40.0",
-            "100 x (300 promoters - 100 detractors) / 500 answers, latest per respondent = +40.0",
+            "100 x (300 promoters - 100 detractors) / 500 counted answers = +40.0",
         ),
-        ("csat", "none: there is nothing to divide by yet", "0 / 0 answers, latest per respondent"),
+        ("csat", "none: there is nothing to divide by yet", "0 / 0 counted answers"),
     ],
 )
 def test_the_formula_with_its_counts(kpi: str, value: str, counts: str) -> None:

@@ -98,20 +98,22 @@ def check(lane: Lane, rules: Rules) -> None:
     check_snapshot(snapshot, facts(verdict.counted, rules, state.progress.live_ms))
 
 
-@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS)
-def test_fold_and_replay(made: list[Draft], unit: int, tolerance: int | None, steps: list[Step]) -> None:
+@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS, every=st.booleans())
+def test_fold_and_replay(
+    made: list[Draft], unit: int, tolerance: int | None, steps: list[Step], every: bool
+) -> None:
     """Any interleaving, batching, redelivery, crash or restart: exactly what is not late in its own topic."""
-    logs = build(made, unit, tolerance)
+    logs = build(made, unit, tolerance, every=every)
     lane = logs.lane()
     play_replay(lane, steps)
     assert "other_topic" not in lane.late().values()
     check(lane, logs.rules)
 
 
-@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS)
-def test_live(made: list[Draft], unit: int, tolerance: int | None, steps: list[Step]) -> None:
+@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS, every=st.booleans())
+def test_live(made: list[Draft], unit: int, tolerance: int | None, steps: list[Step], every: bool) -> None:
     """A live run counts what a replay counts, but for what it reports late by another topic."""
-    logs = build(made, unit, tolerance)
+    logs = build(made, unit, tolerance, every=every)
     lane = logs.lane()
     play_live(lane, steps, unit)
     check(lane, logs.rules)
@@ -135,12 +137,12 @@ def test_order(made: list[Draft], unit: int, steps: list[Step], shuffled: Any) -
     }
 
 
-@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS)
+@given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS, every=st.booleans())
 def test_a_restored_partition_goes_on_as_if_nothing_had_happened(
-    made: list[Draft], unit: int, tolerance: int | None, steps: list[Step]
+    made: list[Draft], unit: int, tolerance: int | None, steps: list[Step], every: bool
 ) -> None:
     """The same outputs, byte for byte, and the same tables, with restarts between any two commits."""
-    logs = build(made, unit, tolerance)
+    logs = build(made, unit, tolerance, every=every)
     steady, shaken = logs.lane(), logs.lane()
     steps = [*steps, *(Step(t, 10**9, 0, "none") for t in range(4))]
     for step in steps:
