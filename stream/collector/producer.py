@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.events import Event, encode_event
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
+from stream.broker_refusal import why_refused
 from stream.pipeline.unreachable import no_broker, reason
 
 log = structlog.get_logger(__name__)
@@ -71,7 +72,8 @@ class EventProducer:
             if not isinstance(error, KafkaError | OSError):
                 raise
             servers = self._options.get("bootstrap_servers")
-            raise BrokerUnavailable(no_broker(servers, error, self._limit_s)) from error
+            refusal = await why_refused(self._options)
+            raise BrokerUnavailable(no_broker(servers, error, self._limit_s, refusal)) from error
         self._producer = producer
 
     def start_in_background(self) -> None:

@@ -11,6 +11,7 @@ import aiokafka
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
+from stream.broker_refusal import why_refused
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.log_probe import fetch_state, log_end
 from stream.pipeline.unreachable import no_broker
@@ -87,8 +88,8 @@ async def _reader(client_options: Mapping[str, Any]) -> AsyncIterator[aiokafka.A
         await consumer.start()
         yield consumer
     except KafkaConnectionError as error:
-        servers = client_options["bootstrap_servers"]
-        raise BrokerUnreachable(no_broker(servers, error, _STUCK_AFTER_S)) from None
+        servers, refusal = client_options["bootstrap_servers"], await why_refused(client_options)
+        raise BrokerUnreachable(no_broker(servers, error, _STUCK_AFTER_S, refusal)) from None
     except KafkaError as error:
         raise BrokerUnreachable(f"the broker answers with an error: {error!r}") from error
     finally:

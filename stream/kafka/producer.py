@@ -33,6 +33,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from schemas.headers import CE_ID, CE_TIME, ID, output_headers
 from schemas.times import rfc3339
 from stream import __version__
+from stream.broker_refusal import why_refused
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.large_letters import BATCH_BYTES, is_large, packed_batch, shortened
 from stream.pipeline.batch import Output
@@ -67,8 +68,8 @@ async def probe_broker(client_options: Mapping[str, Any]) -> Capabilities:
                     "old revision after a new one; readers tell them apart by id and revision")  # fmt: skip
         return Capabilities(transactions=False)
     except (TimeoutError, KafkaConnectionError, KafkaError) as error:
-        servers = client_options["bootstrap_servers"]
-        raise BrokerUnreachable(no_broker(servers, error, _PROBE_LIMIT_S)) from None
+        servers, refusal = client_options["bootstrap_servers"], await why_refused(client_options)
+        raise BrokerUnreachable(no_broker(servers, error, _PROBE_LIMIT_S, refusal)) from None
     finally:
         await _stop(producer)
     return Capabilities(transactions=True)

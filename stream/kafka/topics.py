@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from schemas.topics import INPUT_TOPICS, TopicSpec, topic_specs
+from stream.broker_refusal import why_refused
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import SnapshotBoard
@@ -182,6 +183,7 @@ async def _admin(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdm
             await admin.start()
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnreachable(no_broker(client_options["bootstrap_servers"], error, _LIMIT_S)) from None
+        servers, refusal = client_options["bootstrap_servers"], await why_refused(client_options)
+        raise BrokerUnreachable(no_broker(servers, error, _LIMIT_S, refusal)) from None
     finally:
         await admin.close()

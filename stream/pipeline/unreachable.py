@@ -13,8 +13,13 @@ def no_store(error: BaseException) -> str:
     return f"{str(error).rstrip('.')}; {START_STORE}"
 
 
-def no_broker(servers: object, error: BaseException, limit_s: float) -> str:
-    """One line about a broker that does not answer within `limit_s` seconds. servers: HOST:PORT,..."""
+def no_broker(servers: object, error: BaseException, limit_s: float, refusal: str | None = None) -> str:
+    """One line about a broker that does not answer within `limit_s` seconds. servers: HOST:PORT,...
+
+    refusal: what it answered instead of letting us in, and what to do about it.
+    """
+    if refusal is not None:
+        return f"the Kafka broker at {servers} does not let us in: {refusal}"
     return f"no Kafka broker answers at {servers} ({reason(error, limit_s)}); {START_BROKER}"
 
 

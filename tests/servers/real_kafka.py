@@ -46,6 +46,7 @@ class RealKafka(ChildServer):
         super().__init__(folder, port)
         self._java = java
         self.settings = settings or {}
+        self.format_options: tuple[str, ...] = ()  # further options of `kafka-storage format`
         self.controller_port = free_port()
 
     @property
@@ -102,7 +103,13 @@ class RealKafka(ChildServer):
     def _format(self) -> None:
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         command = self._java_command(
-            "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._properties)
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _CLUSTER_ID,
+            "-c",
+            str(self._properties),
+            *self.format_options,
         )
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_LIMIT_S, check=False)
         if done.returncode != 0:
