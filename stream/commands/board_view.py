@@ -46,7 +46,7 @@ STATUS_TEXT: Final = {
 LABEL_WIDTH: Final = 19
 WINDOW_WIDTH: Final = 34
 """Value, interval and n of one window with the space around them."""
-FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m")
+FIRST_CHOICE: Final = ("5m", "all", "1h", "1m", "24h", "30m", "7d", "28d", "30d", "90d")
 """Windows to keep when the terminal is too narrow for all."""
 LOOKED_AT_EVERY_MS: Final = {"1m": 0, "5m": 0, "30m": 1_000, "1h": 1_000, "all": 0}
 LONG_LOOKED_AT_EVERY_MS: Final = 10_000

@@ -41,7 +41,7 @@ class Entry(msgspec.Struct):
 def windows_of(one: Definition) -> tuple[str, ...]:
     """The windows a KPI is published for, from short to long."""
     names = (*(window.name for window in ROLLING), ALL_TIME)
-    return tuple(name for name in names if one.windows is None or name in one.windows)
+    return tuple(name for name in names if name in one.windows)
 
 
 def dimensions_of(one: Definition) -> tuple[str, ...]:
@@ -72,20 +72,16 @@ def show() -> None:
 
 def as_markdown() -> str:
     """The page docs/kpis.md."""
-    every = windows_of(Definition(
-        id="", label="", meaning="", unit="", formula="", compute=KPIS["clicks"].compute
-    ))  # fmt: skip
     lines = [_HEAD]
     for family, definitions in FAMILIES.items():
         lines.append(f"## {family[0].upper()}{family[1:]}\n")
         for one in definitions:
-            windows = windows_of(one)
             lines += [
                 f"### `{one.id}`: {one.label}\n",
                 f"{one.meaning}\n",
                 f"- formula: {one.formula}",
                 f"- unit: {one.unit}; better: {_BETTER[one.better]}",
-                f"- windows: {'all of them' if windows == every else ', '.join(windows)}",
+                f"- windows: {', '.join(windows_of(one))}",
                 f"- segments: {', '.join(dimensions_of(one))}",
                 *([f"- source: {one.source}"] if one.source else []),
                 *([] if one.has_previous else ["- without `previous`: the window before has no exact value"]),

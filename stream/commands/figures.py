@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from stream.core.registry import KPIS
+from stream.core.windows import ALL_TIME, ROLLING
 
 LABELS: Final = {one.id: one.label for one in KPIS.values()}
 """In the order of reading; a KPI of a newer version comes after them under its own name."""
-WINDOWS: Final = ("1m", "5m", "30m", "1h", "24h", "all")
+WINDOWS: Final = (*(window.name for window in ROLLING), ALL_TIME)
 NONE: Final = "-"
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"))
 

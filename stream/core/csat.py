@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Rate
 from stream.core.statistics import rate
-from stream.core.windows import Counts
+from stream.core.windows import OF_ANSWERS, Counts
 
 SATISFIED = "csat_satisfied"
 ANSWERS = "csat_answers"
@@ -47,6 +47,7 @@ KPIS = (
         formula="satisfied answers (4 and 5 of 5; other scales by table) / counted answers: each "
                 "respondent's latest, or with the setting answers = every all of them",
         source="the top-two-box score of customer satisfaction surveys",
-        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), compute=share,
+        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), windows=OF_ANSWERS,
+        metrics=frozenset({ANSWERS, SATISFIED, SKIPPED}), compute=share,
     ),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from functools import lru_cache
 from stream.core.kpi import WHOLE, Count, Definition, Mean, Rate
 from stream.core.sessions import SESSION_DIMENSIONS, Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
-from stream.core.windows import Counts
+from stream.core.windows import OF_VISITORS, Counts
 
 PAGE_VIEWS = "page_views"
 FORM_SUBMISSIONS = "form_submissions"
@@ -159,7 +159,7 @@ KPIS = (
         id="unique_visitors", label="Unique visitors", unit="visitors", better="up",
         meaning="How many different visitors did something in the window; exact, never added up.",
         formula="visitors with a session event in the window",
-        has_previous=False, compute=_visitors,
+        windows=OF_VISITORS, metrics=frozenset({VISITORS}), has_previous=False, compute=_visitors,
     ),
     Definition(
         id="sessions", label="Sessions", unit="sessions", better="up",

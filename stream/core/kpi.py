@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from stream.core.windows import Counts
+from stream.core.windows import UP_TO_A_DAY, Counts
 
 LEVEL = 0.95
 
@@ -92,7 +92,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""  # whose definition it is, where somebody else's
     better: Literal["up", "down"] | None = None
     dimensions: frozenset[str] = frozenset({WHOLE})  # segments it is published for
-    windows: frozenset[str] | None = None  # None: all of them
+    windows: frozenset[str] = UP_TO_A_DAY
+    # The counts it is computed from, where a window is longer than a day: only these are kept so long.
+    metrics: frozenset[str] = frozenset()
     # Whether the window before has an exact value, to be published as `previous`.
     has_previous: bool = True
     # From the counts of a segment, and those of its whole site in the same window.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Score
 from stream.core.statistics import net_promoter_score
-from stream.core.windows import Counts
+from stream.core.windows import OF_ANSWERS, Counts
 
 PROMOTERS = "promoters"
 PASSIVES = "passives"
@@ -32,6 +32,7 @@ KPIS = (
         formula="100 x (promoters - detractors) / counted answers: each respondent's latest, or with the "
                 "setting answers = every all of them",
         source="Reichheld (2003), The one number you need to grow, Harvard Business Review 81(12)",
-        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), compute=score,
+        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), windows=OF_ANSWERS,
+        metrics=frozenset({PROMOTERS, PASSIVES, DETRACTORS, SKIPPED}), compute=score,
     ),
 )  # fmt: skip

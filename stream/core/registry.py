@@ -21,11 +21,12 @@ KPIS: dict[str, Definition] = {one.id: one for family in FAMILIES.values() for o
 @lru_cache(maxsize=1024)
 def that_apply(window: str, dimension: str) -> tuple[Definition, ...]:
     """The KPIs published for a segment of `dimension` in `window`."""
-    return tuple(
-        one
-        for one in KPIS.values()
-        if dimension in one.dimensions and (one.windows is None or window in one.windows)
-    )
+    return tuple(one for one in KPIS.values() if dimension in one.dimensions and window in one.windows)
+
+
+def metrics_of(window: str, dimension: str) -> frozenset[str]:
+    """What must be counted for the KPIs of a segment of `dimension` in a window longer than a day."""
+    return frozenset().union(*(one.metrics for one in that_apply(window, dimension)))
 
 
 def results(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:

@@ -31,7 +31,15 @@ WINDOWS = (
     ("30m", 30 * MINUTE_MS, 10_000),
     ("1h", HOUR_MS, 10_000),
     ("24h", DAY_MS, MINUTE_MS),
+    ("7d", 7 * DAY_MS, HOUR_MS),
+    ("28d", 28 * DAY_MS, HOUR_MS),
+    ("30d", 30 * DAY_MS, HOUR_MS),
+    ("90d", 90 * DAY_MS, HOUR_MS),
 )
+# What is published in windows longer than a day.
+OF_VISITORS = {"unique_visitors"}
+OF_ANSWERS = {"nps", "csat"}
+LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 # The lowest satisfied score of the usual scales; of others it begins the upper quarter.
 SATISFIED_FROM = {
     (1, 5): 4, (0, 5): 4, (1, 7): 6, (1, 10): 9, (0, 10): 9, (1, 4): 3, (1, 3): 3, (1, 2): 2, (0, 1): 1
@@ -83,13 +91,20 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
         for segment, times, kpis in segments(site, ended):
             for window, (now, before) in spans(as_of_ms).items():
-                if segment != "all" and not any(now.has(t) or (before and before.has(t)) for t in times):
+                found_in = times.of(window)
+                if segment != "all" and not any(now.has(t) or (before and before.has(t)) for t in found_in):
                     continue
                 key = snapshot_key(site_id, window, segment)
-                found[key] = with_previous(kpis(now), kpis(before) if before else None)
+                figures = with_previous(kpis(now), kpis(before) if before else None)
+                found[key] = published(window, figures)
                 if segment == "all" and window == "5m":
                     found[key]["active_visitors"] = found[key]["unique_visitors"]
     return found
+
+
+def published(window: str, kpis: Kpis) -> Kpis:
+    """The figures that a window has."""
+    return {name: kpi for name, kpi in kpis.items() if window not in LONG or name in LONG[window]}
 
 
 def with_previous(now: Kpis, before: Kpis | None) -> Kpis:
@@ -102,19 +117,34 @@ def with_previous(now: Kpis, before: Kpis | None) -> Kpis:
     }
 
 
-Segment = tuple[str, list[int], Callable[[Span], Kpis]]
+@dataclass(frozen=True)
+class Times:
+    """When there was something of a segment: visits, answers, and what only windows up to a day look at."""
+
+    visits: Sequence[int] = ()
+    answers: Sequence[int] = ()
+    others: Sequence[int] = ()
+
+    def of(self, window: str) -> list[int]:
+        """Those that a window looks at."""
+        told = LONG.get(window, {*OF_VISITORS, *OF_ANSWERS})
+        found = [*(self.visits if told & OF_VISITORS else ()), *(self.answers if told & OF_ANSWERS else ())]
+        return found if window in LONG else [*found, *self.others]
+
+
+Segment = tuple[str, Times, Callable[[Span], Kpis]]
 
 
 def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
     """Segment `all`, and every element, survey, goal and dimension value that occurs.
 
-    Each by its name, the times of all it counts (it is there while one is in the window or the one
+    Each by its name, the times of what it counts (it is there while one is in the window or the one
     before), and what its figures are in a span.
     """
     shown = [one for one in site.events if isinstance(one.event, Impression | Click)]
     yield (
         "all",
-        [],
+        Times(),
         lambda span: {
             **visitor_kpis(site, ended, span),
             **click_kpis(shown, site.pairs, span),
@@ -124,15 +154,20 @@ def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
     for element in {shown_of(one).element_id for one in shown}:
         mine = [one for one in shown if shown_of(one).element_id == element]
         pairs = [pair for pair in site.pairs if pair.element == element]
-        yield segment_name("element", element), times_of(mine), partial(click_kpis, mine, pairs)
+        yield segment_name("element", element), Times(others=times_of(mine)), partial(click_kpis, mine, pairs)
     for dimension in {*SHOWN_DIMENSIONS, *VISIT_DIMENSIONS}:
         yield from dimension_segments(site, ended, shown, dimension)
     for survey in {answer.survey for answer in site.answers}:
         answers = [answer for answer in site.answers if answer.survey == survey]
-        yield segment_name("survey", survey), [answer.t for answer in answers], partial(survey_kpis, answers)
-    for goal, times in site.conversions.items():
+        times = Times(answers=[answer.t for answer in answers])
+        yield segment_name("survey", survey), times, partial(survey_kpis, answers)
+    for goal, converted in site.conversions.items():
         ends = [visit.last for visit in ended if goal in visit.goals]
-        yield segment_name("goal", goal), times + ends, partial(goal_kpis, site, goal, ended)
+        yield (
+            segment_name("goal", goal),
+            Times(others=converted + ends),
+            partial(goal_kpis, site, goal, ended),
+        )
 
 
 def dimension_segments(
@@ -160,7 +195,10 @@ def dimension_segments(
             clicks = gross_kpis(elements, span) if of_shown else {}
             return sessions | clicks | (survey_kpis(given, span) if of_answers else {})
 
-        times = [visit.last for visit in mine] + times_of(elements) + [answer.t for answer in given]
+        times = Times(
+            answers=[answer.t for answer in given],
+            others=[visit.last for visit in mine] + times_of(elements),
+        )
         yield segment_name(dimension, str(value)), times, kpis
 
 

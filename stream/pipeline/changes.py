@@ -10,9 +10,11 @@ import msgspec
 from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
+from stream.core.registry import that_apply
 from stream.core.sessions import ENDED, OPEN, UNSEEN, Visitor
 from stream.core.surveys import History
-from stream.core.windows import ALL_TIME, ROLLING, Counts, SegmentTally
+from stream.core.tallies import SegmentTally
+from stream.core.windows import ALL_TIME, ROLLING, Counts
 from stream.pipeline.batch import Output
 from stream.pipeline.end_sessions import shown_ms
 from stream.pipeline.partition_state import (
@@ -99,22 +101,20 @@ def _tally_changes(
 ) -> None:  # fmt: skip
     if tally.settled_at(state.window_end_ms):
         return
-    tens_from, minutes_from = state.horizons()
-    changed = tally.advance(state.window_end_ms)
-    tens, minutes, touched = tally.settle(tens_from, minutes_from)
-    old_tens, old_minutes = tally.expire(tens_from, minutes_from)
-    for kind, store, buckets in (("t", tally.tens, tens), ("m", tally.minutes, minutes)):
+    settled = tally.settle(state.window_end_ms)
+    for kind, buckets in settled.touched.items():
+        store = tally.series[kind].counts
         for bucket in buckets:
             field = _bucket_field(kind, bucket, site.site_id, name)
-            if store.get(bucket):
+            if store[bucket]:
                 puts[Table.BUCKETS][field] = _encode(store[bucket])
             else:
                 drops[Table.BUCKETS].append(field)
-    for kind, gone in (("t", old_tens), ("m", old_minutes)):
+    for kind, gone in settled.forgotten.items():
         drops[Table.BUCKETS] += [_bucket_field(kind, bucket, site.site_id, name) for bucket in gone]
-    if ALL_TIME in touched:
+    if ALL_TIME in settled.windows:
         puts[Table.TOTALS][_segment_field(site.site_id, name)] = _encode(tally.total)
-    waiting.update((window, site.site_id, name) for window in changed | touched)
+    waiting.update((window, site.site_id, name) for window in settled.windows)
 
 
 def all_windows(state: PartitionState) -> set[tuple[str, str, str]]:
@@ -125,6 +125,7 @@ def all_windows(state: PartitionState) -> set[tuple[str, str, str]]:
         for site in state.sites.values()
         for segment in site.segments
         for name in names
+        if that_apply(name, segment.partition("=")[0])
     }
 
 
@@ -216,18 +217,16 @@ def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
 
 
 def _restore_tallies(state: PartitionState, stored: Stored) -> None:
-    tens: dict[tuple[str, str], dict[int, Counts]] = {}
-    minutes: dict[tuple[str, str], dict[int, Counts]] = {}
+    stored_buckets: dict[tuple[str, str], dict[str, dict[int, Counts]]] = {}
     for field, value in stored.tables.get(Table.BUCKETS, {}).items():
         kind, bucket, rest = field.split("|", 2)
-        buckets = (tens if kind == "t" else minutes).setdefault(_parse_segment_field(rest), {})
-        buckets[int(bucket)] = _decode_counts(value)
+        of_segment = stored_buckets.setdefault(_parse_segment_field(rest), {})
+        of_segment.setdefault(kind, {})[int(bucket)] = _decode_counts(value)
     for field, value in stored.tables.get(Table.TOTALS, {}).items():
         site_id, name = _parse_segment_field(field)
         site = state.site(site_id)
         tally = site.everyone if name == ALL else site.admit(name)
-        key = (site_id, name)
-        tally.restore(tens.get(key, {}), minutes.get(key, {}), _decode_counts(value))
+        tally.restore(stored_buckets.get((site_id, name), {}), _decode_counts(value))
 
 
 def admit_seen(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:

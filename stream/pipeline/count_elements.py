@@ -6,7 +6,8 @@ from stream.core import ctr
 from stream.core.ctr import Exposure, Pair
 from stream.core.events import Click, Impression
 from stream.core.sessions import Session, Visitor, is_overlong
-from stream.core.windows import TEN_SECONDS_MS, Counts, SegmentTally
+from stream.core.tallies import SegmentTally
+from stream.core.windows import TEN_SECONDS_MS, Counts
 from stream.pipeline.partition_state import PartitionState, Site, exposure_deadline_ms
 
 

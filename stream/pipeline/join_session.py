@@ -17,7 +17,8 @@ from stream.core.sessions import (
     merge,
     reached,
 )
-from stream.core.windows import TEN_SECONDS_MS, SegmentTally
+from stream.core.tallies import SegmentTally
+from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
 from stream.pipeline.partition_state import PartitionState, Site
 

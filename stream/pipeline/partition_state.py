@@ -10,13 +10,13 @@ from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
 from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
-from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
+from stream.core.event_time import Progress, TopicProgress, late_before_ms
 from stream.core.events import Event
-from stream.core.policy import MINUTE_MS, Policy
+from stream.core.policy import Policy
 from stream.core.sessions import ENDED, Origin, Session, Visitor, segments_of
 from stream.core.settled import Settled
 from stream.core.surveys import History
-from stream.core.windows import MINUTES_KEPT_MS, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally
+from stream.core.tallies import SegmentTally
 from stream.pipeline.batch import Output
 from stream.pipeline.origins import origins_of
 
@@ -121,7 +121,7 @@ class Site:
         """Open the tally of a segment by its full name."""
         dimension = name.partition("=")[0]
         self._admitted[dimension] = self._admitted.get(dimension, 0) + 1
-        tally = self.segments[name] = SegmentTally()
+        tally = self.segments[name] = SegmentTally(dimension)
         return tally
 
 
@@ -173,13 +173,6 @@ class PartitionState:
         if self.frozen_end_ms is not None:
             return self.frozen_end_ms
         return self.progress.window_end_ms(self.policy.grid_ms)
-
-    def horizons(self) -> tuple[int, int]:
-        """The first ten-second bucket and the first minute that some window still needs."""
-        end_ms = self.window_end_ms
-        if end_ms <= NEVER_MS:
-            return NEVER_MS, NEVER_MS
-        return (end_ms - TENS_KEPT_MS) // TEN_SECONDS_MS, (end_ms - MINUTES_KEPT_MS) // MINUTE_MS
 
 
 def visitor_field(site_id: str, visitor_id: str) -> str:

@@ -14,7 +14,7 @@ from stream.core.event_time import NEVER_MS
 from stream.core.kpi import Count, Kpi
 from stream.core.policy import SECOND_MS
 from stream.core.registry import KPIS, results
-from stream.core.windows import ALL_TIME, ROLLING, Counts, add
+from stream.core.windows import ALL_TIME, ROLLING, WINDOWS, Counts, add
 from stream.pipeline.changes import decode_head, parse_window_field
 from stream.pipeline.partition_state import ALL, PartitionHead
 from stream.pipeline.ports import Partial
@@ -22,7 +22,6 @@ from stream.pipeline.ports import Partial
 # An owner writes at least once a second: silent for this long, nobody looks after the partition.
 _SILENT_AFTER_MS = 5 * SECOND_MS
 ALL_WINDOWS = (ALL_TIME, *(window.name for window in ROLLING))
-_WIDTH_BY_NAME = {window.name: window for window in ROLLING}
 _decode_sums = msgspec.msgpack.Decoder(tuple[Counts, Counts]).decode
 
 Sums = tuple[Counts, Counts]  # of the window, of the window before
@@ -245,7 +244,7 @@ def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
 def _limits(window: str, as_of_ms: int) -> WindowLimits:
     if window == ALL_TIME:
         return WindowLimits(window, "all", None, rfc3339(as_of_ms))
-    shape = _WIDTH_BY_NAME[window]
+    shape = WINDOWS[window]
     start_ms = shape.first_bucket(as_of_ms) * shape.bucket_ms
     return WindowLimits(window, "rolling", rfc3339(start_ms), rfc3339(as_of_ms))
 

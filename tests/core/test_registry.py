@@ -13,7 +13,7 @@ from stream.core import csat, engagement, nps, registry
 from stream.core.ctr import CLICKS, IMPRESSIONS, PAIRS_CLICKED, PAIRS_SEEN, UNMATCHED_CLICKS
 from stream.core.kpi import WHOLE, Count, Definition
 from stream.core.sessions import SESSION_DIMENSIONS, Session
-from stream.core.windows import Counts, add
+from stream.core.windows import UP_TO_A_DAY, Counts, add
 
 NUMBERS = st.integers(0, 10**6)
 SESSIONS = st.builds(
@@ -69,6 +69,17 @@ def test_adding_and_taking_back_leaves_no_trace(some: Counts, more: Counts) -> N
     turned = dict(more)
     add(turned, some)
     assert registry.results("5m", WHOLE, turned, turned) == both
+
+
+LONG = [one for one in ONE_BY_ONE if not one.windows <= UP_TO_A_DAY]
+
+
+@pytest.mark.parametrize("one", LONG, ids=lambda one: one.id)
+@given(counts=tallies())
+def test_it_is_computed_from_the_counts_it_names(one: Definition, counts: Counts) -> None:
+    """Longer than a day only these are kept."""
+    kept = {metric: n for metric, n in counts.items() if metric in one.metrics}
+    assert one.compute(kept, kept) == one.compute(counts, counts)
 
 
 @given(st.lists(SESSIONS, max_size=12))

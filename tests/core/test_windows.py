@@ -6,23 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.windows import MINUTES_KEPT_MS, ROLLING, TEN_SECONDS_MS, TENS_KEPT_MS, SegmentTally, add
+from stream.core.registry import KPIS, metrics_of, that_apply
+from stream.core.tallies import SegmentTally
+from stream.core.windows import ROLLING, SERIES, TEN_SECONDS_MS, UP_TO_A_DAY, add
 from tests.snapshot_reading import WINDOWS, check_tally
 
-MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 BY_NAME = {window.name: window for window in ROLLING}
 NOON_MS = 1_700_006_400_000 // 86_400_000 * 86_400_000
-
-
-def step(tally: SegmentTally, end_ms: int) -> None:
-    """What a commit does with a tally."""
-    tens_from, minutes_from = (
-        (end_ms - TENS_KEPT_MS) // TEN_SECONDS_MS,
-        (end_ms - MINUTES_KEPT_MS) // MINUTE_MS,
-    )
-    tally.advance(end_ms)
-    tally.settle(tens_from, minutes_from)
-    tally.expire(tens_from, minutes_from)
 
 
 def test_the_windows_are_those_promised() -> None:
@@ -52,28 +43,64 @@ def test_what_leaves_a_window_enters_the_one_before_and_then_is_gone() -> None:
     tally.rows[NOON_MS // TEN_SECONDS_MS]["clicks"] += 3
     seen = []
     for seconds in (0, 60, 61, 120, 121, 180):
-        step(tally, NOON_MS + seconds * 1000)
+        tally.settle(NOON_MS + seconds * 1000)
         now, before = tally.window("1m")
         seen.append((now.get("clicks", 0), before.get("clicks", 0)))
     assert seen == [(3, 0), (3, 0), (0, 3), (0, 3), (0, 0), (0, 0)]
     assert tally.window("all") == ({"clicks": 3}, {})
 
 
+def test_hours_keep_only_what_their_kpis_need() -> None:
+    tally, element = SegmentTally(), SegmentTally("element")
+    for one in (tally, element):
+        one.rows[NOON_MS // TEN_SECONDS_MS].update(clicks=3, visitors=2, promoters=1)
+        one.settle(NOON_MS)
+    assert [tally.window(name)[0] for name in ("24h", "7d", "28d", "90d")] == [
+        {"clicks": 3, "visitors": 2, "promoters": 1},
+        {"visitors": 2, "promoters": 1},
+        {"visitors": 2},
+        {"promoters": 1},
+    ]
+    assert [element.window(name)[0] for name in ("7d", "28d", "90d")] == [{}, {}, {}]
+    assert list(element.series) == ["t", "m"]
+
+
+def test_a_long_window_slides_by_the_hour() -> None:
+    tally = SegmentTally()
+    tally.rows[NOON_MS // TEN_SECONDS_MS]["promoters"] += 1
+    seen = []
+    for hours in (0, 7 * 24, 7 * 24 + 0.001, 14 * 24 + 1, 180 * 24, 181 * 24):
+        tally.settle(int(NOON_MS + hours * HOUR_MS))
+        seen.append([tally.window(name)[0].get("promoters", 0) for name in ("7d", "30d", "90d")])
+    assert seen == [[1, 1, 1], [1, 1, 1], [0, 1, 1], [0, 1, 1], [0, 0, 0], [0, 0, 0]]
+    assert tally.series["a"].counts == {}
+    assert tally.window("all") == ({"promoters": 1}, {})
+
+
+@pytest.mark.parametrize("name", [w.name for w in ROLLING if w.name not in UP_TO_A_DAY])
+def test_a_long_window_has_all_that_its_kpis_are_computed_from(name: str) -> None:
+    for dimension in {dimension for one in KPIS.values() for dimension in one.dimensions}:
+        kept = [series.windows[-1].name for series in SERIES if name in [w.name for w in series.windows]]
+        assert metrics_of(name, dimension) <= frozenset().union(*(metrics_of(k, dimension) for k in kept))
+        assert all(one.metrics for one in that_apply(name, dimension))
+
+
 def test_an_event_ahead_of_the_end_counts_at_once() -> None:
     tally = SegmentTally()
-    step(tally, NOON_MS)
+    tally.settle(NOON_MS)
     tally.rows[(NOON_MS + 240_000) // TEN_SECONDS_MS]["clicks"] += 1
-    step(tally, NOON_MS)
+    tally.settle(NOON_MS)
     assert tally.window("1m")[0] == {"clicks": 1}
 
 
 def test_a_bucket_older_than_every_window_counts_in_the_total_only() -> None:
     tally = SegmentTally()
-    step(tally, NOON_MS)
+    tally.settle(NOON_MS)
     tally.rows[(NOON_MS - 5 * 86_400_000) // TEN_SECONDS_MS]["clicks"] += 1
-    step(tally, NOON_MS)
+    tally.settle(NOON_MS)
     assert [tally.window(w.name) for w in ROLLING] == [({}, {})] * len(ROLLING)
-    assert (tally.tens, tally.minutes, tally.total) == ({}, {}, {"clicks": 1})
+    assert [series.counts for series in tally.series.values()] == [{}] * len(SERIES)
+    assert tally.total == {"clicks": 1}
 
 
 def test_adding_and_retracting_leaves_no_zeros() -> None:
@@ -83,8 +110,9 @@ def test_adding_and_retracting_leaves_no_zeros() -> None:
     assert counts == {}
 
 
-CHANGES = st.lists(st.tuples(st.integers(-400, 30), st.sampled_from("ab"), st.integers(1, 3)), max_size=6)
-JUMPS_MS = st.sampled_from((0, 1000, 9_000, 10_000, 61_000, 3_600_000, 90_000_000))
+METRICS = st.sampled_from(("clicks", "visitors", "promoters"))
+CHANGES = st.lists(st.tuples(st.integers(-400, 30), METRICS, st.integers(1, 3)), max_size=6)
+JUMPS_MS = st.sampled_from((0, 1000, 9_000, 10_000, 61_000, 3_600_000, 90_000_000, 3_000_000_000))
 # what is added, how much later, whether the newest is taken back, whether there is a restart
 STEPS = st.lists(st.tuples(CHANGES, JUMPS_MS, st.booleans(), st.booleans()), max_size=12)
 
@@ -104,12 +132,12 @@ def test_sliding_sums_equal_adding_up_again(
         if added and retract:
             bucket, metric, n = added.pop()
             tally.rows[bucket][metric] -= n
-        step(tally, end_ms)
+        tally.settle(end_ms)
         check_tally(tally, end_ms)
         if restart:
             stored, tally = tally, SegmentTally()
-            tally.restore(stored.tens, stored.minutes, stored.total)
-            step(tally, end_ms)
+            tally.restore({kind: series.counts for kind, series in stored.series.items()}, stored.total)
+            tally.settle(end_ms)
             for window in ROLLING:
                 assert tally.window(window.name) == stored.window(window.name)
     expected: dict[str, int] = {}

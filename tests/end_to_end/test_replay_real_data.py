@@ -288,7 +288,7 @@ def test_the_snapshot_is_the_default(nasa_lines: bytes) -> None:
     got = command("-", data=nasa_lines)
     assert got.returncode == 0
     names = [KpiSnapshot.model_validate_json(line).window.name for line in got.stdout.splitlines()]
-    assert sorted(names) == sorted(["1m", "5m", "30m", "1h", "24h", "all"])
+    assert sorted(names) == sorted(["1m", "5m", "30m", "1h", "24h", "7d", "28d", "30d", "90d", "all"])
 
 
 @pytest.mark.parametrize("broken", ["missing", "folder", "cut", "damaged"])

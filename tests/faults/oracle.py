@@ -192,6 +192,6 @@ def all_time_figures(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> 
     for site_id, site in sites.items():
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
         for segment, times, kpis in segments(site, ended):
-            if segment == "all" or times:
+            if segment == "all" or times.of("all"):
                 found[snapshot_key(site_id, "all", segment)] = kpis(ever)
     return found

@@ -1,0 +1,186 @@
+"""All counts of one segment: buckets of event time, the rolling windows summed from them, and the total."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import compress
+
+import msgspec
+
+from stream.core.event_time import FOREVER_MS, NEVER_MS
+from stream.core.kpi import WHOLE
+from stream.core.policy import HOUR_MS
+from stream.core.registry import metrics_of
+from stream.core.windows import ALL_TIME, SERIES, TEN_SECONDS_MS, Counts, Series, SlidingSum, add, between
+
+Metrics = frozenset[str] | None  # None: all of them
+
+
+@lru_cache(maxsize=1024)
+def series_of(dimension: str) -> tuple[tuple[Series, Metrics], ...]:
+    """The series that segments of `dimension` have, each with the metrics it keeps.
+
+    Hours are kept long: only for KPIs that are published for so long, and only what these are computed from.
+    """
+    found: list[tuple[Series, Metrics]] = []
+    for series in SERIES:
+        if series.bucket_ms < HOUR_MS:
+            found.append((series, None))
+        elif metrics := metrics_of(series.windows[-1].name, dimension):
+            found.append((series, metrics))
+    return tuple(found)
+
+
+class Settled(msgspec.Struct):
+    """What a `settle` changed: buckets by kind of series, and windows by name."""
+
+    touched: dict[str, set[int]] = {}
+    forgotten: dict[str, list[int]] = {}
+    windows: set[str] = set()
+
+
+class _Rows(dict[int, defaultdict[str, int]]):
+    """Counts to add per bucket; a row that is asked for is there."""
+
+    def __missing__(self, bucket: int) -> defaultdict[str, int]:
+        row = self[bucket] = defaultdict(int)
+        return row
+
+
+class _Buckets:
+    """The buckets of one series, and for each of its windows the sums of it and of the one before."""
+
+    def __init__(self, series: Series, metrics: Metrics) -> None:
+        self.series = series
+        self.counts: dict[int, Counts] = {}
+        self._metrics = metrics
+        self._tens = series.bucket_ms // TEN_SECONDS_MS
+        self._edge = NEVER_MS  # the first bucket that begins at the end of the windows or after it
+        self._now = {window.name: SlidingSum() for window in series.windows}
+        self._before = {window.name: SlidingSum() for window in series.windows}
+        for before in self._before.values():
+            before.high = NEVER_MS
+        self._sums = [*self._now.items(), *self._before.items()]
+
+    def has(self, window: str) -> bool:
+        return window in self._now
+
+    def window(self, name: str) -> tuple[Counts, Counts]:
+        return self._now[name].counts, self._before[name].counts
+
+    @property
+    def still_until_ms(self) -> int:
+        """As long as the windows end no later, nothing slides out of or into one."""
+        return self._edge * self.series.bucket_ms if self.counts else FOREVER_MS
+
+    def slide(self, end_ms: int, changed: set[str]) -> list[int]:
+        """Let every window end at `end_ms`; returns the buckets that no window reaches any more."""
+        edge = -(-end_ms // self.series.bucket_ms)
+        if edge <= self._edge:
+            return []
+        for window in self.series.windows:
+            low = edge - window.buckets
+            now, before = self._now[window.name], self._before[window.name]
+            # Before any of its sums leaves: what leaves `now` enters `before`.
+            if before.move(self.counts, low - window.buckets, low) | now.move(self.counts, low, None):
+                changed.add(window.name)
+        old = list(between(self.counts, self._edge - self.series.kept, edge - self.series.kept))
+        for bucket in old:
+            del self.counts[bucket]
+        self._edge = edge
+        return old
+
+    def take(self, rows: Mapping[int, Counts], changed: set[str]) -> set[int]:
+        """Add rows to buckets and windows; returns the buckets touched.
+
+        Buckets that no window reaches any more are not kept: they count in the total only.
+        """
+        touched: set[int] = set()
+        first = self._edge - self.series.kept
+        together: dict[tuple[bool, ...], Counts] = {}  # rows under the same windows, added up
+        for bucket, row in self._wanted(rows):
+            if bucket >= first:
+                add(self.counts.setdefault(bucket, {}), row)
+                touched.add(bucket)
+            coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
+            add(together.setdefault(coverage, {}), row)
+        for coverage, counts in together.items():
+            for name, sliding in compress(self._sums, coverage):
+                add(sliding.counts, counts)
+                changed.add(name)
+        return touched
+
+    def _wanted(self, rows: Mapping[int, Counts]) -> Iterable[tuple[int, Counts]]:
+        """(bucket, counts) of the rows, as far as this series keeps them."""
+        if self._metrics is None:
+            return [(ten // self._tens, row) for ten, row in rows.items()]
+        found: dict[int, Counts] = {}
+        for ten, row in rows.items():
+            metrics = row.keys() & self._metrics
+            if metrics:
+                counts = {metric: row[metric] for metric in metrics}
+                add(found.setdefault(ten // self._tens, {}), counts)
+        return found.items()
+
+    def restore(self, counts: dict[int, Counts]) -> None:
+        self.counts = counts
+        for now in self._now.values():
+            for bucket in counts.values():
+                add(now.counts, bucket)
+
+
+class SegmentTally:
+    """All counts of one segment of one site.
+
+    `rows[event time in ms // 10 000]` holds the pending counts of a ten-second bucket, to add to;
+    `settle` moves them into buckets, windows and total, and says what it touched.
+    """
+
+    def __init__(self, dimension: str = WHOLE) -> None:
+        self.rows = _Rows()
+        self.total: Counts = {}
+        self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
+        self._still_until_ms = FOREVER_MS
+
+    def settled_at(self, end_ms: int) -> bool:
+        """Nothing is pending, and nothing slides out of or into a window that ends at `end_ms`."""
+        return not self.rows and end_ms <= self._still_until_ms
+
+    def window(self, name: str) -> tuple[Counts, Counts]:
+        """(counts of the window, counts of the window before it), as of the last `settle`."""
+        if name == ALL_TIME:
+            return self.total, {}
+        found: list[tuple[Counts, Counts]] = [
+            buckets.window(name) for buckets in self.series.values() if buckets.has(name)
+        ]
+        if len(found) == 1:
+            return found[0]
+        now: Counts = {}
+        before: Counts = {}
+        for sums in found:  # of different metrics
+            now |= sums[0]
+            before |= sums[1]
+        return now, before
+
+    def settle(self, end_ms: int) -> Settled:
+        """Let the windows end at `end_ms`, and apply what is pending."""
+        found = Settled()
+        rows, self.rows = self.rows, _Rows()
+        for row in rows.values():
+            add(self.total, row)
+        if rows:
+            found.windows.add(ALL_TIME)
+        for kind, buckets in self.series.items():
+            found.forgotten[kind] = buckets.slide(end_ms, found.windows)
+            found.touched[kind] = buckets.take(rows, found.windows) if rows else set()
+        self._still_until_ms = min(buckets.still_until_ms for buckets in self.series.values())
+        return found
+
+    def restore(self, buckets: Mapping[str, dict[int, Counts]], total: Counts) -> None:
+        """Take stored buckets, by kind of series; the windows are summed by the next `settle`."""
+        self.total = total
+        for kind, series in self.series.items():
+            series.restore(buckets.get(kind, {}))
+        self._still_until_ms = NEVER_MS
