@@ -309,11 +309,16 @@ def _event_facts(one: Counted) -> list[Fact]:
         return [Fact(site, "all", one.t, metric, 1)]
     if not isinstance(event, Impression | Click):
         return []
-    segments = ["all", f"element={event.element_id}", f"surface={event.surface}"]
-    said = {name: getattr(event, name) for name in ("position", "variant", "channel", "campaign")}
-    segments += [f"{name}={value}" for name, value in said.items() if value is not None]
+    segments = ["all", f"element={event.element_id}", *_place_segments(event)]
     metric = "clicks" if isinstance(event, Click) else "impressions"
     return [Fact(site, segment, one.t, metric, 1) for segment in segments]
+
+
+def _place_segments(event: Event) -> list[str]:
+    """Where something was shown or clicked."""
+    names = ("surface", "position", "variant", "channel", "campaign")
+    said = {name: getattr(event, name) for name in names}
+    return [f"{name}={value}" for name, value in said.items() if value is not None]
 
 
 def _elsewhere_facts(events: Sequence[Counted], rules: Rules) -> list[Fact]:
@@ -339,15 +344,19 @@ def _pair_facts(events: Sequence[Counted]) -> list[Fact]:
     found = []
     for element, near in elements.items():
         site = near[0].event.site_id
-        seen = [one.t for one in near if isinstance(one.event, Impression)]
-        clicked = [one.t for one in near if isinstance(one.event, Click)]
+        seen = [one for one in near if isinstance(one.event, Impression)]
+        clicked = [one for one in near if isinstance(one.event, Click)]
+        first = min(seen or clicked, key=lambda one: (one.t, one.event_id))
         if seen:
             numbers = {"pairs_seen": 1, "pairs_clicked": int(bool(clicked))}
         else:
             numbers = {"unmatched_clicks": len(clicked)}
+        if seen and getattr(first.event, "surface", None) == "mail":
+            opened = any(isinstance(one.event, Impression) and one.event.opened for one in seen)
+            numbers |= {"mails": 1, "mails_opened": int(opened)}
         found += [
-            Fact(site, segment, min(seen or clicked), metric, n)
-            for segment in ("all", f"element={element}")
+            Fact(site, segment, first.t, metric, n)
+            for segment in ("all", f"element={element}", *_place_segments(first.event))
             for metric, n in numbers.items()
         ]
     return found

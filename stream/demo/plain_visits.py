@@ -60,12 +60,14 @@ class Visit:
 
 @dataclass(frozen=True)
 class Pair:
-    """A visitor and an element, dated by the first impression, else by the first click."""
+    """A visitor and an element, dated and placed by the first impression, else by the first click."""
 
     element: str
     t: int
     seen: bool
     clicks: int
+    first: Impression | Click
+    opened: bool
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,12 @@ def other_pairs(events: Iterable[Accepted], rules: Rules) -> list[Pair]:
 
 
 def pair_of(element: str, events: Sequence[Accepted]) -> Pair:
-    seen = [one.t for one in events if isinstance(one.event, Impression)]
-    clicked = [one.t for one in events if isinstance(one.event, Click)]
-    return Pair(element, min(seen or clicked), bool(seen), len(clicked))
+    in_order = sorted(events, key=in_time)
+    seen = [(one.t, one.event) for one in in_order if isinstance(one.event, Impression)]
+    clicked = [(one.t, one.event) for one in in_order if isinstance(one.event, Click)]
+    t, first = seen[0] if seen else clicked[0]
+    opened = any(event.opened for _, event in seen)
+    return Pair(element, t, bool(seen), len(clicked), first, opened)
 
 
 def answers_of(events: Iterable[Accepted], rules: Rules) -> list[Answer]:

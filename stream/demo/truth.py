@@ -50,6 +50,7 @@ WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
 
 VISIT_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 SHOWN_DIMENSIONS = ("position", "variant", "surface", "channel", "campaign")
+WITHOUT_OPEN_RATE = ("position", "surface")
 
 
 def recompute(records: Iterable[LogRecord], rules: Rules, as_of_ms: int) -> dict[str, Kpis]:
@@ -185,14 +186,18 @@ def dimension_segments(
         mine = [visit for found, visit in visits if found == value]
         over = [visit for visit in mine if id(visit) in are_ended]
         elements = [one for found, one in seen if found == value]
+        pairs = [pair for pair in site.pairs if of_shown and getattr(pair.first, dimension) == value]
         given = [answer for found, answer in answers if found == value]
 
         def kpis(
             span: Span, mine: Sequence[Visit] = mine, over: Sequence[Visit] = over,
-            elements: Sequence[Accepted] = elements, given: Sequence[Answer] = given,
+            elements: Sequence[Accepted] = elements, pairs: Sequence[Pair] = pairs,
+            given: Sequence[Answer] = given,
         ) -> Kpis:  # fmt: skip
             sessions = session_kpis(mine, over, span) if of_visits else {}
-            clicks = gross_kpis(elements, span) if of_shown else {}
+            clicks = click_kpis(elements, pairs, span) if of_shown else {}
+            if dimension in WITHOUT_OPEN_RATE:
+                clicks.pop("open_rate")
             return sessions | clicks | (survey_kpis(given, span) if of_answers else {})
 
         times = Times(
@@ -239,18 +244,18 @@ def click_kpis(shown: Sequence[Accepted], pairs: Sequence[Pair], span: Span) -> 
     """Impressions and clicks by their own times, pairs by theirs."""
     in_span = [pair for pair in pairs if span.has(pair.t)]
     seen = [pair for pair in in_span if pair.seen]
-    kpis = gross_kpis(shown, span)
-    kpis["ctr"]["unmatched_clicks"] = sum(pair.clicks for pair in in_span if not pair.seen)
-    clicked = sum(pair.clicks > 0 for pair in seen)
-    return {**kpis, "unique_ctr": rate(clicked, len(seen), "visitor and element pairs seen")}
-
-
-def gross_kpis(shown: Sequence[Accepted], span: Span) -> Kpis:
-    """Clicks and impressions: one pair may be seen at several positions, in several campaigns."""
+    mails = [pair for pair in seen if pair.first.surface == "mail"]
     impressions = span.count(times_of(shown, Impression))
     clicks = span.count(times_of(shown, Click))
-    ctr = rate(clicks["value"], impressions["value"], "impressions", unmatched_clicks=0)
-    return {"impressions": impressions, "clicks": clicks, "ctr": ctr}
+    unmatched = sum(pair.clicks for pair in in_span if not pair.seen)
+    clicked = sum(pair.clicks > 0 for pair in seen)
+    return {
+        "impressions": impressions,
+        "clicks": clicks,
+        "ctr": rate(clicks["value"], impressions["value"], "impressions", unmatched_clicks=unmatched),
+        "unique_ctr": rate(clicked, len(seen), "visitor and element pairs seen"),
+        "open_rate": rate(sum(pair.opened for pair in mails), len(mails), "mails delivered"),
+    }
 
 
 def survey_kpis(answers: Sequence[Answer], span: Span) -> Kpis:

@@ -130,10 +130,13 @@ class Visit:
             yield from self._csat()
 
     def _mail(self) -> Iterator[dict[str, Any]]:
-        """A mail was shown, perhaps clicked; sometimes the pixel is blocked and only the click is known."""
+        """A mail was delivered, perhaps opened and clicked; of some only the click is known."""
         about = {"element_id": "mail-button", "surface": "mail", "campaign": "otono"}
         if self._random.random() < 0.9:
-            yield self._event("impression", opened=True, **about)
+            yield self._event("impression", **about)
+            self._pause(1, 4)
+            if self._random.random() < 0.6:
+                yield self._event("impression", opened=True, **about)
         if self._random.random() < 0.4:
             self._pause(1, 4)
             yield self._event("click", target_url="/ofertas", **about)

@@ -43,9 +43,9 @@ def _click(state: PartitionState, site: Site, visitor: Visitor, topic: int, even
     session.clicks += 1
     count_element(state, site, event, t, ctr.CLICKS)
     if event.surface == "page":
-        pair_seen_or_clicked(state, site, session, event.element_id, t, clicked=True)
+        pair_seen_or_clicked(state, site, session, event, t)
     else:
-        expose(state, site, visitor, event.surface, event.element_id, t, clicked=True)
+        expose(state, site, visitor, event, t)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_element(event.element_id), t)
 
@@ -64,11 +64,11 @@ def _show(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
     """A page's impression is part of the visit; one in a mail, an ad or a push says nothing of presence."""
     count_element(state, site, event, t, ctr.IMPRESSIONS)
     if event.surface != "page":
-        expose(state, site, visitor, event.surface, event.element_id, t, clicked=False)
+        expose(state, site, visitor, event, t)
         return
     session = presence(state, site, visitor, topic, event, t)
     session.impressions += 1
-    pair_seen_or_clicked(state, site, session, event.element_id, t, clicked=False)
+    pair_seen_or_clicked(state, site, session, event, t)
 
 
 def _stay(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PagePing, t: int) -> None:

@@ -15,17 +15,12 @@ def count_element(state: PartitionState, site: Site, event: Click | Impression, 
     """Gross counts: the site, the element, and everything the event says of where it was shown."""
     bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
     site.everyone.rows[bucket][metric] += 1
-    for dimension, value in (
-        ("element", event.element_id), ("surface", event.surface),
-        ("position", None if event.position is None else str(event.position)),
-        ("variant", event.variant), ("channel", event.channel), ("campaign", event.campaign),
-    ):  # fmt: skip
-        if value is not None:
-            site.segment(dimension, value, cap).rows[bucket][metric] += 1
+    for dimension, value in (("element", event.element_id), *ctr.dimensions_of(ctr.place_of(event))):
+        site.segment(dimension, value, cap).rows[bucket][metric] += 1
 
 
 def pair_seen_or_clicked(
-    state: PartitionState, site: Site, session: Session, element: str, t: int, *, clicked: bool
+    state: PartitionState, site: Site, session: Session, event: Click | Impression, t: int
 ) -> None:
     """An impression or click on a page: the pair of this session and the element."""
     if is_overlong(session, state.policy):
@@ -33,28 +28,26 @@ def pair_seen_or_clicked(
     pairs = session.pairs
     if pairs is None:
         pairs = session.pairs = {}
-    pair = pairs.get(element)
-    if pair is None:
-        pair = pairs[element] = Pair()
-    else:
-        _count_pair(state, site, element, pair, -1)
-    if clicked:
-        ctr.click(pair, t)
-    else:
-        ctr.see(pair, t)
-    _count_pair(state, site, element, pair, 1)
+    element, new = event.element_id, _pair_of(event, t)
+    before = pairs.get(element)
+    after = pairs[element] = new if before is None else ctr.merge_pair(before, new)
+    if before is not None:
+        if ctr.counts_the_same(before, after):
+            return
+        _count_pair(state, site, element, before, -1)
+    _count_pair(state, site, element, after, 1)
 
 
-def expose(
-    state: PartitionState, site: Site, visitor: Visitor, surface: str, element: str, t: int, *, clicked: bool
-) -> None:
+def _pair_of(event: Click | Impression, t: int) -> Pair:
+    if isinstance(event, Click):
+        return ctr.clicked(t, event.event_id, ctr.place_of(event))
+    return ctr.seen(t, event.event_id, ctr.place_of(event), opened=event.opened is True)
+
+
+def expose(state: PartitionState, site: Site, visitor: Visitor, event: Click | Impression, t: int) -> None:
     """An impression or click in a mail, an ad or a push: one exposure until the attribution time passes."""
-    pair = Pair()
-    if clicked:
-        ctr.click(pair, t)
-    else:
-        ctr.see(pair, t)
-    result = Exposure(surface, element, t, t, pair)
+    surface, element = event.surface, event.element_id
+    result = Exposure(surface, element, t, t, _pair_of(event, t))
     near_ms = state.policy.attribution_ms
     kept: list[Exposure] = []
     for exposure in visitor.exposures or []:
@@ -76,9 +69,11 @@ def count_pairs(state: PartitionState, site: Site, pairs: ctr.Pairs, sign: int) 
 
 def _count_pair(state: PartitionState, site: Site, element: str, pair: Pair, sign: int) -> None:
     t, counts = ctr.pair_counts(pair)
-    bucket = t // TEN_SECONDS_MS
+    bucket, cap = t // TEN_SECONDS_MS, state.policy.dimension_values
     add_counts(site.everyone, bucket, counts, sign)
-    add_counts(site.segment("element", element, state.policy.dimension_values), bucket, counts, sign)
+    add_counts(site.segment("element", element, cap), bucket, counts, sign)
+    for dimension, value in ctr.dimensions_of(pair.place) if pair.place is not None else ():
+        add_counts(site.segment(dimension, value, cap), bucket, counts, sign)
 
 
 def add_counts(tally: SegmentTally, bucket: int, counts: Counts, sign: int) -> None:

@@ -39,6 +39,14 @@ def test_ctr_of_a_mailing() -> None:
     assert (unique.value, unique.denominator) == (0.1, 900)
 
 
+def test_open_rate_of_a_mailing() -> None:
+    opened = site_kpis({ctr.MAILS: 1000, ctr.MAILS_OPENED: 250})["open_rate"]
+    assert isinstance(opened, Rate)
+    assert (opened.value, opened.numerator, opened.denominator) == (0.25, 250, 1000)
+    assert (opened.low, opened.high) == pytest.approx((0.2242, 0.2778), abs=5e-5)
+    assert opened.of == "mails delivered"
+
+
 def test_cvr_of_a_goal() -> None:
     counts = {
         conversion.CONVERSIONS: 25,

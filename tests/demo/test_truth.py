@@ -126,7 +126,8 @@ def test_elements_and_positions_have_segments_while_they_occur() -> None:
     assert now["default|1m|element=a"]["unique_ctr"]["numerator"] == 1
     assert now["default|1m|element=b"]["impressions"]["value"] == 1
     assert now["default|1m|position=1"]["ctr"]["value"] == 1
-    assert "unique_ctr" not in now["default|1m|position=1"]
+    assert now["default|1m|position=1"]["unique_ctr"]["denominator"] == 1
+    assert "open_rate" not in now["default|1m|position=1"]
     later = recompute(log.records, RULES, NOON_MS + 100_000)
     assert later["default|1m|element=a"]["impressions"] == {"type": "count", "value": 0, "previous": 1}
     gone = recompute(log.records, RULES, NOON_MS + 140_000)
