@@ -183,8 +183,12 @@ class Assignment:
 
     def hold(self, lane: Lane, topics: set[str]) -> None:
         held = self._thread().held
-        for topic in lane.topics:
-            (held.add if topic in topics else held.discard)(TP(topic, lane.number))
+        wanted = {TP(topic, lane.number) for topic in topics}
+        freed = held.intersection(TP(topic, lane.number) for topic in lane.topics) - wanted
+        held |= wanted
+        if freed:
+            held -= freed
+            self._thread().look_again()
 
     def _replies(self, lane: Lane) -> Mapping[str, Reply | None]:
         thread = self._thread()

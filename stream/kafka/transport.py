@@ -223,6 +223,19 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return []
         return self._hand_out(records)
 
+    def look_again(self) -> None:
+        """More may be handed out than a moment ago. Callable from any thread.
+
+        A waiting fetch looks again only when new records arrive, and none are asked for while those that
+        were held back still lie there: it would wait out its time (seen: numbers stood still for seconds).
+        """
+        self.thread_loop.call_soon_threadsafe(self._wake_fetch)
+
+    def _wake_fetch(self) -> None:
+        fetcher = self._ensure_consumer()._fetcher
+        for waiter in list(fetcher._fetch_waiters):
+            fetcher._notify(waiter)
+
     async def _wait_for_a_place(self, timeout: float) -> None:
         assert self._some_placed is not None
         self._some_placed.clear()
@@ -350,6 +363,7 @@ class BatchConsumer(driver.Consumer):
 
     def on_buffer_drop(self, tp: TP) -> None:
         self._thread.full.discard(tp)
+        self._thread.look_again()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The offsets inside a batch are no gap."""
