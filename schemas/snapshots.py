@@ -149,7 +149,8 @@ class Window(_Record):
 class Segment(_Record):
     """The part of the events the numbers are about: all of them, or those with one dimension value."""
 
-    dimension: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    dimension: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*(\\+[a-z][a-z0-9_]*)?$")]
+    """all, a dimension, or a pair of them such as channel+device, of which `value` holds both."""
     value: str | None = None
 
     @property

@@ -31,7 +31,9 @@ from stream.demo.plain_channels import campaign_of, channel_of, host_of
 from tests.builders import Item
 
 FOREVER = 10**18
-DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
+DIMENSIONS = {name: name for name in ("channel", "campaign", "device", "country", "plan")} | {
+    "referrer": "referrer_host", "landing_page": "entry_page", "exit_page": "exit_page",
+}  # fmt: skip
 # Browsers and what they run on, and bots: known to whoever writes them into a test.
 DEVICES = {
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0": "desktop",
@@ -52,6 +54,7 @@ class Rules:
     attribution: int
     goals: tuple[tuple[str, str, str], ...] = ()
     every_answer: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def reached(self, event: Event) -> set[str]:
         what, said = None, ""
@@ -263,7 +266,7 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
     """Everything that is counted, each dated by the time that puts it into a window."""
     found: list[Fact] = []
     for visit in visits(counted, rules):
-        found += _session_facts(visit, ended=live_ms - visit.last > rules.gap)
+        found += _session_facts(visit, rules, ended=live_ms - visit.last > rules.gap)
         pages = [one for one in visit.events if getattr(one.event, "surface", None) == "page"]
         found += _pair_facts(pages)
     for events in by_visitor(counted).values():
@@ -274,7 +277,7 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
     return found + _answer_facts(counted, rules)
 
 
-def _session_facts(visit: Visit, *, ended: bool) -> list[Fact]:
+def _session_facts(visit: Visit, rules: Rules, *, ended: bool) -> list[Fact]:
     fields, views = visit.record(), visit.count(PageView)
     site, engaged_ms = fields["site_id"], fields["engaged_ms"]
     numbers = {"open": 1, "open_pages": views}
@@ -283,10 +286,22 @@ def _session_facts(visit: Visit, *, ended: bool) -> list[Fact]:
                    "bounces": int(visit.is_bounce), "engaged": int(fields["is_engaged"]),
                    "active": int(visit.must_be_active), "converted": int(bool(visit.goals)),
                    "pinged": int(bool(engaged_ms)), "engaged_ms": engaged_ms}  # fmt: skip
-    segments = ["all", *(f"{name}={fields[name]}" for name in DIMENSIONS if fields[name] is not None)]
+    values = {name: fields[field] for name, field in DIMENSIONS.items() if fields[field] is not None}
+    if not ended:
+        values = {name: value for name, value in values.items() if not name.endswith("_page")}
+    segments = ["all", *(f"{name}={value}" for name, value in values.items())]
+    segments += [
+        f"{one}+{other}={_encoded(values[one])}+{_encoded(values[other])}"
+        for one, other in rules.pairs
+        if one in values and other in values
+    ]
     found = [Fact(site, segment, visit.last, name, n) for segment in segments for name, n in numbers.items()]
     goals = visit.goals if ended else ()
     return found + [Fact(site, f"goal={goal}", visit.last, "converted_sessions", 1) for goal in goals]
+
+
+def _encoded(value: str) -> str:
+    return value.replace("%", "%25").replace("+", "%2B")
 
 
 def _visitor_facts(events: Sequence[Counted], rules: Rules) -> list[Fact]:

@@ -28,6 +28,7 @@ OF_VISITORS = frozenset({"visitors"})
 OF_ANSWERS = frozenset(
     {"promoters", "passives", "detractors", "nps_skipped", "csat_satisfied", "csat_answers"}
 )
+OF_PAGES = ("1h", "24h", "all")
 LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 COUNTS = {
     "page_views": "page_views",
@@ -53,7 +54,12 @@ def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
     published = read(snapshot)
     for name in ("all", *WINDOWS):
         low, before_low = limits(name, snapshot.as_of_ms)
-        told = [fact for fact in facts if name not in LONG or fact.metric in LONG[name]]
+        told = [
+            fact
+            for fact in facts
+            if (name not in LONG or fact.metric in LONG[name])
+            and (name in OF_PAGES or "_page" not in fact.segment.partition("=")[0])
+        ]
         now, before = add_up(told, low, FOREVER), add_up(told, before_low, low)
         for site, segment in {*now, *(k[1:] for k in published if k[0] == name)}:
             kpis = published.get((name, site, segment))

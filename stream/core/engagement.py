@@ -5,10 +5,12 @@ A session counts in the bucket of its last event: open ones by number and pages,
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import lru_cache
 
-from stream.core.kpi import WHOLE, Count, Definition, Mean, Rate
-from stream.core.sessions import SESSION_DIMENSIONS, Session, is_bounce, is_engaged
+from stream.core.dimensions import SESSION_DIMENSIONS
+from stream.core.kpi import PAIR, WHOLE, Count, Definition, Mean, Rate
+from stream.core.sessions import Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import OF_VISITORS, Counts
 
@@ -38,6 +40,13 @@ ENGAGED_HISTOGRAM = "engaged_ms:"
 
 _LOW_BITS = 32
 _LOW_MASK = (1 << _LOW_BITS) - 1
+
+
+def ended_counts(session: Session) -> list[tuple[str, int]]:
+    """(metric, count) of everything an ended session contributes: the same in each of its segments."""
+    row: defaultdict[str, int] = defaultdict(int)
+    add_ended(row, session, 1)
+    return list(row.items())
 
 
 def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
@@ -144,7 +153,7 @@ def _visitors(counts: Counts, _: Counts) -> Count:
     return Count(counts.get(VISITORS, 0))
 
 
-_SESSIONS = frozenset({WHOLE, *SESSION_DIMENSIONS})
+_SESSIONS = frozenset({WHOLE, PAIR, *SESSION_DIMENSIONS})
 
 # Visitors count where each was *last* seen: of an earlier window only those are known who did not come
 # back since, so the window before has no exact value.

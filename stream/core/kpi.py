@@ -79,6 +79,7 @@ Kpi: TypeAlias = Count | Mean | Rate | Score
 WHOLE = "all"  # the dimension of a whole site
 # What answers are counted by, besides survey and whole site: what the answer's own event says.
 ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
+PAIR = "pair"  # stands for every pair of dimensions that settings name
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

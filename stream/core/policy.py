@@ -101,6 +101,8 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     query_parameters: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
     # A referrer on one of these hosts, or below, is the site itself: lower case, without port.
     own_hosts: tuple[str, ...] = ()
+    # Pairs of what sessions are counted by that are counted together: `channel+device`.
+    dimension_pairs: tuple[str, ...] = ()
     # Events whose user agent is a bot's are counted as such, and nowhere else.
     exclude_bots: bool = True
     # Width of the settled windows that are kept; None keeps none.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from stream.core import conversion, csat, ctr, engagement, nps
-from stream.core.kpi import Definition, Kpi
+from stream.core.dimensions import is_pair, windows_of
+from stream.core.kpi import PAIR, Definition, Kpi
 from stream.core.windows import Counts
 
 FAMILIES: dict[str, tuple[Definition, ...]] = {
@@ -21,7 +22,11 @@ KPIS: dict[str, Definition] = {one.id: one for family in FAMILIES.values() for o
 @lru_cache(maxsize=1024)
 def that_apply(window: str, dimension: str) -> tuple[Definition, ...]:
     """The KPIs published for a segment of `dimension` in `window`."""
-    return tuple(one for one in KPIS.values() if dimension in one.dimensions and window in one.windows)
+    kind = PAIR if is_pair(dimension) else dimension
+    windows = windows_of(dimension)
+    if windows is not None and window not in windows:
+        return ()
+    return tuple(one for one in KPIS.values() if kind in one.dimensions and window in one.windows)
 
 
 def metrics_of(window: str, dimension: str) -> frozenset[str]:

@@ -33,14 +33,6 @@ class Origin(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 NOWHERE = Origin()
-# What sessions are counted by, besides the whole site: fields of their origin.
-SESSION_DIMENSIONS: Final = ("channel", "campaign", "device", "country", "plan")
-
-
-def segments_of(origin: Origin) -> tuple[tuple[str, str], ...]:
-    """(dimension, value) of everything the origin says."""
-    said = ((name, getattr(origin, name)) for name in SESSION_DIMENSIONS)
-    return tuple((name, value) for name, value in said if value is not None)
 
 
 class Customer(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):

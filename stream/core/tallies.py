@@ -12,9 +12,10 @@ import msgspec
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
 from stream.core.policy import HOUR_MS
-from stream.core.registry import metrics_of
+from stream.core.registry import metrics_of, that_apply
 from stream.core.windows import ALL_TIME, SERIES, TEN_SECONDS_MS, Counts, Series, SlidingSum, add, between
 
+_FEW_BUCKETS = 32
 Metrics = frozenset[str] | None  # None: all of them
 
 
@@ -27,7 +28,9 @@ def series_of(dimension: str) -> tuple[tuple[Series, Metrics], ...]:
     found: list[tuple[Series, Metrics]] = []
     for series in SERIES:
         if series.bucket_ms < HOUR_MS:
-            found.append((series, None))
+            windows = tuple(window for window in series.windows if that_apply(window.name, dimension))
+            if windows:
+                found.append((Series(series.kind, windows), None))
         elif metrics := metrics_of(series.windows[-1].name, dimension):
             found.append((series, metrics))
     return tuple(found)
@@ -73,7 +76,22 @@ class _Buckets:
     @property
     def still_until_ms(self) -> int:
         """As long as the windows end no later, nothing slides out of or into one."""
-        return self._edge * self.series.bucket_ms if self.counts else FOREVER_MS
+        if not self.counts:
+            return FOREVER_MS
+        edges = [
+            first + 2 * window.buckets - back
+            for window in self.series.windows
+            for back in (0, window.buckets)
+            if (first := self._first_from(self._edge - 2 * window.buckets + back)) is not None
+        ]
+        return min(edges, default=self._edge) * self.series.bucket_ms
+
+    def _first_from(self, low: int) -> int | None:
+        """The first bucket from `low` on: the next to leave a sum that begins there."""
+        if len(self.counts) <= _FEW_BUCKETS:
+            return min((bucket for bucket in self.counts if bucket >= low), default=None)
+        # Of many there is one nearby; else look again with the next bucket.
+        return next((bucket for bucket in range(low, self._edge) if bucket in self.counts), low)
 
     def slide(self, end_ms: int, changed: set[str]) -> list[int]:
         """Let every window end at `end_ms`; returns the buckets that no window reaches any more."""

@@ -54,7 +54,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Rules:
-    """The durations and goals of the run that is checked."""
+    """The durations, goals and pairs of the run that is checked."""
 
     gap_ms: int = 30 * MINUTE_MS
     grace_ms: int = 5 * MINUTE_MS
@@ -63,6 +63,8 @@ class Rules:
     attribution_ms: int = 7 * DAY_MS
     goals: tuple[Goal, ...] = ()
     every_answer: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Dimensions of sessions that are counted together."""
 
 
 @dataclass

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from schemas.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
-from stream.demo.plain_channels import campaign_of, channel_of, device_of
-from stream.demo.plain_log import Accepted, Rules
+from stream.demo.plain_channels import campaign_of, channel_of, device_of, host_of
+from stream.demo.plain_log import Accepted, Rules, path_of
 
 ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 DERIVED = {"channel": channel_of, "campaign": campaign_of, "device": device_of}
@@ -50,8 +50,16 @@ class Visit:
         return sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing))
 
     def value(self, dimension: str) -> str | None:
-        """What the first event says of where the visit came from."""
+        """Where the visit came from, by its first event, and the page by which it was left."""
         event = self.events[0].event
+        if dimension == "landing_page":
+            url = getattr(event, "url", None)
+            return None if url is None else path_of(url)
+        if dimension == "exit_page":
+            views = [one.event.url for one in self.events if isinstance(one.event, PageView)]
+            return path_of(views[-1]) if views else None
+        if dimension == "referrer":
+            return host_of(event.referrer) if isinstance(event, PageView) else None
         if dimension in DERIVED:
             return DERIVED[dimension](event)
         said: str | None = getattr(event, dimension)

@@ -48,7 +48,10 @@ SATISFIED_FROM = {
 WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
 
 
-VISIT_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
+VISIT_DIMENSIONS = ("channel", "campaign", "device", "country", "plan", "referrer")
+PAGE_DIMENSIONS = ("landing_page", "exit_page")
+"""Of visits that are over."""
+PAGE_WINDOWS = ("1h", "24h", "all")
 SHOWN_DIMENSIONS = ("position", "variant", "surface", "channel", "campaign")
 WITHOUT_OPEN_RATE = ("position", "surface")
 
@@ -90,8 +93,10 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
     found: dict[str, Kpis] = {}
     for site_id, site in sites.items():
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
-        for segment, times, kpis in segments(site, ended):
+        for segment, times, kpis in segments(site, ended, rules.pairs):
             for window, (now, before) in spans(as_of_ms).items():
+                if is_of_pages(segment) and window not in PAGE_WINDOWS:
+                    continue
                 found_in = times.of(window)
                 if segment != "all" and not any(now.has(t) or (before and before.has(t)) for t in found_in):
                     continue
@@ -101,6 +106,11 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
                 if segment == "all" and window == "5m":
                     found[key]["active_visitors"] = found[key]["unique_visitors"]
     return found
+
+
+def is_of_pages(segment: str) -> bool:
+    """Whether its dimension, or one of the two, is a page."""
+    return bool({*segment.partition("=")[0].split("+")} & set(PAGE_DIMENSIONS))
 
 
 def published(window: str, kpis: Kpis) -> Kpis:
@@ -136,7 +146,9 @@ class Times:
 Segment = tuple[str, Times, Callable[[Span], Kpis]]
 
 
-def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
+def segments(
+    site: Site, ended: Sequence[Visit], pairs_wanted: Sequence[tuple[str, str]] = ()
+) -> Iterator[Segment]:
     """Segment `all`, and every element, survey, goal and dimension value that occurs.
 
     Each by its name, the times of what it counts (it is there while one is in the window or the one
@@ -158,6 +170,10 @@ def segments(site: Site, ended: Sequence[Visit]) -> Iterator[Segment]:
         yield segment_name("element", element), Times(others=times_of(mine)), partial(click_kpis, mine, pairs)
     for dimension in {*SHOWN_DIMENSIONS, *VISIT_DIMENSIONS}:
         yield from dimension_segments(site, ended, shown, dimension)
+    for page in PAGE_DIMENSIONS:
+        yield from visit_segments(page, [(visit.value(page), visit) for visit in ended], ended)
+    for one, other in pairs_wanted:
+        yield from visit_segments(f"{one}+{other}", both_values(site, ended, one, other), ended)
     for survey in {answer.survey for answer in site.answers}:
         answers = [answer for answer in site.answers if answer.survey == survey]
         times = Times(answers=[answer.t for answer in answers])
@@ -205,6 +221,28 @@ def dimension_segments(
             others=[visit.last for visit in mine] + times_of(elements),
         )
         yield segment_name(dimension, str(value)), times, kpis
+
+
+def both_values(site: Site, ended: Sequence[Visit], one: str, other: str) -> list[tuple[str | None, Visit]]:
+    """The visits by two dimensions at once; one that has no value of either counts nowhere."""
+    found: list[tuple[str | None, Visit]] = []
+    for visit in ended if {one, other} & set(PAGE_DIMENSIONS) else site.visits:
+        values = [visit.value(one), visit.value(other)]
+        said = [value.replace("%", "%25").replace("+", "%2B") for value in values if value is not None]
+        found.append(("+".join(said) if len(said) == 2 else None, visit))
+    return found
+
+
+def visit_segments(
+    dimension: str, visits: Sequence[tuple[str | None, Visit]], ended: Sequence[Visit]
+) -> Iterator[Segment]:
+    """The segments of a dimension that only visits have."""
+    are_ended = {id(visit) for visit in ended}
+    for value in {found for found, _ in visits if found is not None}:
+        mine = [visit for found, visit in visits if found == value]
+        over = [visit for visit in mine if id(visit) in are_ended]
+        times = Times(others=[visit.last for visit in mine])
+        yield segment_name(dimension, value), times, partial(session_kpis, mine, over)
 
 
 def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:

@@ -27,6 +27,7 @@ from stream.pipeline.partition_state import (
     visitor_field,
 )
 from stream.pipeline.ports import Stored, Table
+from stream.pipeline.recount import recount
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
@@ -198,6 +199,7 @@ def restore(number: int, policy: Policy, stored: Stored) -> tuple[PartitionState
     for field, value in stored.tables.get(Table.DEDUPE, {}).items():
         state.dedupe.restore(field, value)
     _restore_tallies(state, stored)
+    recount(state, head.dimensions)
     return state, head
 
 

@@ -49,8 +49,11 @@ def count_session(state: PartitionState, site: Site, session: Session, sign: int
     if session.phase == OPEN:
         count_open(site.tallies_of(session.origin, cap), bucket, session.page_views, sign)
         return
-    for tally in site.tallies_of(session.origin, cap):
-        engagement.add_ended(tally.rows[bucket], session, sign)
+    counts = engagement.ended_counts(session)
+    for tally in site.tallies_of_ended(session, cap):
+        row = tally.rows[bucket]
+        for metric, n in counts:
+            row[metric] += sign * n
     for goal in session.goals:
         site.segment("goal", goal, cap).rows[bucket][conversion.CONVERTED_SESSIONS] += sign
 

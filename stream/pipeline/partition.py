@@ -32,6 +32,7 @@ from stream.pipeline.partition_state import (
     visitor_field,
 )
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, PartitionTables, Table
+from stream.pipeline.recount import further_dimensions
 from stream.pipeline.refusals import Refusals
 
 # A topic this far ahead of progress is paused: what it brings must wait in memory for the others.
@@ -293,6 +294,7 @@ class Partition:
             held_by=None if held_by is None else INPUT_TOPICS[held_by],
             policy=changes.policy_digest(policy),
             lost=self.lost,
+            dimensions=further_dimensions(policy),
         )
 
     async def _send(self, commit: Commit) -> None:

@@ -10,10 +10,11 @@ from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
 from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
+from stream.core.dimensions import ORIGIN_DIMENSIONS, PAGE_DIMENSIONS, is_of_origin, origin_value, value_of
 from stream.core.event_time import Progress, TopicProgress, late_before_ms
 from stream.core.events import Event
 from stream.core.policy import Policy
-from stream.core.sessions import ENDED, Origin, Session, Visitor, segments_of
+from stream.core.sessions import ENDED, Origin, Session, Visitor
 from stream.core.settled import Settled
 from stream.core.surveys import History
 from stream.core.tallies import SegmentTally
@@ -84,13 +85,16 @@ class PartitionHead(msgspec.Struct):
     held_by: str | None
     policy: str  # digest of the rules; other rules over the same state would contradict it
     lost: list[LostRange] = []  # never shortened: the counts lack these for good
+    dimensions: tuple[str, ...] = ()  # sessions are counted by, besides the first ones
 
 
 class Site:
     """Visitors and counts of one site in one partition."""
 
-    def __init__(self, site_id: str) -> None:
+    def __init__(self, site_id: str, pairs: tuple[str, ...] = ()) -> None:
         self.site_id = site_id
+        self._of_origins = (*ORIGIN_DIMENSIONS, *filter(is_of_origin, pairs))
+        self._of_ended = (*PAGE_DIMENSIONS, *(pair for pair in pairs if not is_of_origin(pair)))
         self.visitors: dict[str, Visitor] = {}
         self.everyone = SegmentTally()
         self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
@@ -113,9 +117,19 @@ class Site:
         if tallies is None:
             if len(self._of_origin) >= _ORIGINS_REMEMBERED:
                 self._of_origin.clear()
-            dimensions = (self.segment(name, value, cap) for name, value in segments_of(origin))
+            said = ((name, origin_value(origin, name)) for name in self._of_origins)
+            dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
             tallies = self._of_origin[origin] = (self.everyone, *dimensions)
         return tallies
+
+    def tallies_of_ended(self, session: Session, cap: int) -> tuple[SegmentTally, ...]:
+        """Where a session counts once it has ended: by its pages, too.
+
+        Only then: each page view of an open session would touch a segment of its own.
+        """
+        said = ((name, value_of(session, name)) for name in self._of_ended)
+        pages = (self.segment(name, value, cap) for name, value in said if value is not None)
+        return (*self.tallies_of(session.origin, cap), *pages)
 
     def admit(self, name: str) -> SegmentTally:
         """Open the tally of a segment by its full name."""
@@ -162,7 +176,7 @@ class PartitionState:
     def site(self, site_id: str) -> Site:
         site = self.sites.get(site_id)
         if site is None:
-            site = self.sites[site_id] = Site(site_id)
+            site = self.sites[site_id] = Site(site_id, self.policy.dimension_pairs)
         return site
 
     def touch(self, visitor: Visitor) -> None:

@@ -10,7 +10,7 @@ from schemas.headers import SESSION_SCHEMA, session_identity
 from schemas.keys import session_key
 from schemas.times import rfc3339
 from schemas.topics import SESSIONS
-from stream.core.channels import host_of
+from stream.core.dimensions import referrer_host
 from stream.core.event_time import NEVER_MS
 from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, is_overlong, session_id
 from stream.pipeline.batch import Output
@@ -112,12 +112,6 @@ def session_record(state: PartitionState, visitor: Visitor, session: Session, na
 @lru_cache(maxsize=256)  # progress stands still while a sweep publishes
 def _source(partition: int, progress_ms: int) -> Source:
     return Source(partition, rfc3339(progress_ms) if progress_ms > NEVER_MS else None)
-
-
-@lru_cache(maxsize=4096)
-def referrer_host(referrer: str | None) -> str | None:
-    """The host a visit came from; nothing of the path or query, which may hold personal data."""
-    return referrer if referrer is None or "//" not in referrer else host_of(referrer)
 
 
 def _id_of(visitor: Visitor, session: Session) -> str:

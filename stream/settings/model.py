@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.topics import DEFAULT_PARTITIONS
 from stream.core.channels import TAGS
+from stream.core.dimensions import check_pair
 from stream.core.policy import DAY_MS, Goal, Policy
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
@@ -179,6 +180,9 @@ class Settings(BaseSettings):
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
+    dimension_pairs: Names = _RULES.dimension_pairs
+    """Pairs of what sessions are counted by, to be counted together, such as channel+device."""
+
     query_parameters: Names = _RULES.query_parameters
     """Parameters of a page's address that may be read, for channel and campaign; no other one ever is."""
     own_hosts: Names = _RULES.own_hosts
@@ -207,6 +211,11 @@ class Settings(BaseSettings):
     @classmethod
     def _names_differ(cls, goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
         return check_goals(goals)
+
+    @field_validator("dimension_pairs")
+    @classmethod
+    def _pairs_are_pairs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(check_pair, names)))
 
     @field_validator("query_parameters")
     @classmethod
@@ -262,6 +271,7 @@ def policy(settings: Settings) -> Policy:
         survey_tolerance_ms=settings.survey_tolerance,
         answers=settings.answers,
         goals=settings.goals,
+        dimension_pairs=settings.dimension_pairs,
         query_parameters=settings.query_parameters,
         own_hosts=settings.own_hosts,
         exclude_bots=settings.exclude_bots,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from stream.core import csat, engagement, nps, registry
 from stream.core.ctr import CLICKS, IMPRESSIONS, PAIRS_CLICKED, PAIRS_SEEN, UNMATCHED_CLICKS
+from stream.core.dimensions import SESSION_DIMENSIONS
 from stream.core.kpi import WHOLE, Count, Definition
-from stream.core.sessions import SESSION_DIMENSIONS, Session
+from stream.core.sessions import Session
 from stream.core.windows import UP_TO_A_DAY, Counts, add
 
 NUMBERS = st.integers(0, 10**6)

@@ -17,8 +17,10 @@ from tests.oracle import BOTS, DEVICES, Rules
 
 GOALS = (Goal("thanks", page="/thanks*"), Goal("button", element_id="e1"), Goal("form", form_id="f1"))
 RULE_GOALS = (("thanks", "page", "/thanks*"), ("button", "element", "e1"), ("form", "form", "f1"))
+PAIRS = ("channel+device", "landing_page+referrer", "exit_page+channel")
+RULE_PAIRS = (("channel", "device"), ("landing_page", "referrer"), ("exit_page", "channel"))
 URLS = ("/", "/a?x=1", "/thanks?utm_source=News&utm_medium=email&utm_campaign=Oto%C3%B1o&token=secret",
-        "https://shop.example/thanks/b#c", "https://shop.example/?gclid=secret")  # fmt: skip
+        "https://shop.example/thanks/b%+c#c", "https://shop.example/?gclid=secret")  # fmt: skip
 REFERRERS = ("https://Search.example:8080/q?secret", "https://www.google.co.uk/search?q=secret",
              "https://www.shop.example/before", "http://[", "https://m.facebook.com")  # fmt: skip
 AGENTS = (*DEVICES, *BOTS, "Nobody/1.0")
@@ -75,9 +77,11 @@ def rules_of(
     survey = None if tolerance is None else tolerance * unit
     policy = Policy(
         gap_ms=10 * unit, grace_ms=grace * unit, future_ms=3 * unit, survey_tolerance_ms=survey,
-        attribution_ms=25 * unit, grid_ms=1, goals=GOALS, answers="every" if every else "latest",
+        attribution_ms=25 * unit, grid_ms=1, goals=GOALS, dimension_pairs=PAIRS,
+        answers="every" if every else "latest",
     )  # fmt: skip
-    return policy, Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every)
+    rules = Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every, RULE_PAIRS)
+    return policy, rules
 
 
 def build(

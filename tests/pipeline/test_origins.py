@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from schemas.topics import PAGE_VIEWS, SESSIONS, TOPIC_OF_TYPE
+from stream.core.dimensions import referrer_host
 from stream.core.events import Event
 from stream.core.policy import DAY_MS, HOUR_MS, Policy
 from stream.core.sessions import Origin
@@ -17,7 +18,6 @@ from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.origins import Origins, origins_of
 from stream.pipeline.partition_state import Accounting
 from stream.pipeline.ports import Table
-from stream.pipeline.session_record import referrer_host
 from stream.pipeline.take_snapshot import encode_record
 from stream.pipeline.user_agents import Agent
 from tests.builders import Lane, event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.core.policy import MINUTE_MS, Policy
+from stream.core.policy import MINUTE_MS, Goal, Policy
 from tests.builders import BASE_MS, Lane
 from tests.snapshot_reading import read
 
@@ -56,6 +56,68 @@ def test_an_ended_session_moves_as_well() -> None:
     lane.feed("V", 0, channel="Email")
     at(lane, 34)
     assert sessions_by(lane, "channel") == {"Email": (0, 1)}
+
+
+def test_pages_count_when_the_visit_is_over() -> None:
+    lane = opened()
+    lane.feed("V", 0, url="https://shop.example/a?x=1")
+    lane.feed("V", 1000, url="/b")
+    assert sessions_by(lane, "landing_page") == sessions_by(lane, "exit_page") == {}
+    at(lane, 33)
+    assert sessions_by(lane, "landing_page") == {"/a": (0, 1)}
+    assert sessions_by(lane, "exit_page") == {"/b": (0, 1)}
+    assert {window for window, _, segment in read(lane.snapshot()) if segment == "landing_page=/a"} == {
+        "1h", "24h", "all",
+    }  # fmt: skip
+
+
+def test_the_landing_page_of_a_goal_and_the_time_spent_after_it() -> None:
+    lane = opened(Policy(goals=(Goal("thanks", page="/thanks"),)))
+    for visitor, url in (("v1", "/thanks"), ("v2", "/away")):
+        lane.feed("V", 0, visitor=visitor, url="/a")
+        lane.feed("V", 30_000, visitor=visitor, url=url)
+    at(lane, 33)
+    kpis = read(lane.snapshot())["all", "default", "landing_page=/a"]
+    assert kpis["session_conversion_rate"]["value"] == 0.5
+    assert kpis["session_duration_ms"]["value"] == 30_000
+
+
+def test_a_referrer_is_a_host() -> None:
+    lane = opened()
+    lane.feed("V", 0, referrer="https://me:pw@News.example:8080/inbox?who=me")
+    lane.tick(BASE_MS + MINUTE_MS + 2000)
+    assert sessions_by(lane, "referrer") == {"news.example": (1, 0)}
+
+
+def test_a_pair_holds_both_values() -> None:
+    lane = opened(Policy(dimension_pairs=("channel+device", "landing_page+plan")))
+    lane.feed("V", 0, channel="a+b%", device="mobile", plan="gold")
+    lane.feed("V", 0, visitor="w", channel="Email")  # of no device
+    lane.tick(BASE_MS + MINUTE_MS + 2000)
+    assert sessions_by(lane, "channel+device") == {"a%2Bb%25+mobile": (1, 0)}
+    at(lane, 33)
+    assert sessions_by(lane, "channel+device") == {"a%2Bb%25+mobile": (0, 1)}
+    assert sessions_by(lane, "landing_page+plan") == {"/+gold": (0, 1)}
+
+
+def test_a_pair_named_later_counts_what_is_not_final_and_what_comes() -> None:
+    lane = opened(Policy())
+    lane.feed("V", 0, channel="Email", device="mobile")
+    lane.feed("V", 0, visitor="w", channel="Email", device="mobile")
+    at(lane, 33)
+    lane.feed("V", 33 * MINUTE_MS, visitor="x", channel="Email", device="desktop")
+    lane.policy = Policy(dimension_pairs=("channel+device",))
+    lane.open()
+    at(lane, 34)
+    assert sessions_by(lane, "channel+device") == {"Email+mobile": (0, 2), "Email+desktop": (1, 0)}
+    lane.feed("V", 5000)  # extends the ended session: it is taken out where it was counted
+    lane.tick(BASE_MS + 34 * MINUTE_MS + 2000)
+    assert sessions_by(lane, "channel+device") == {"Email+mobile": (0, 2), "Email+desktop": (1, 0)}
+    lane.policy = Policy()
+    lane.open()
+    at(lane, 35)
+    assert sessions_by(lane, "channel+device") == {}
+    assert sessions_by(lane, "channel") == {"Email": (1, 2)}
 
 
 def test_beyond_the_cap_new_values_share_one_segment() -> None:

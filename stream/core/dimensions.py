@@ -1,0 +1,93 @@
+"""What sessions are counted by, besides the whole site: where they came from, their pages, pairs of both.
+
+A dimension's value is that of the session as it stands: it moves when an earlier event says otherwise.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from stream.core.channels import host_of
+from stream.core.sessions import OPEN, Origin, Session
+from stream.core.windows import ALL_TIME
+
+# Fields of the origin: what the earliest event says.
+ORIGIN_DIMENSIONS: Final = ("channel", "campaign", "device", "country", "plan", "referrer")
+LANDING_PAGE: Final = "landing_page"
+EXIT_PAGE: Final = "exit_page"
+PAGE_DIMENSIONS: Final = (LANDING_PAGE, EXIT_PAGE)  # of ended sessions
+PAGE_WINDOWS: Final = frozenset({"1h", "24h", ALL_TIME})
+SESSION_DIMENSIONS: Final = (*ORIGIN_DIMENSIONS, *PAGE_DIMENSIONS)
+# Counted since the first version; a state that names no others was computed by these alone.
+FIRST_DIMENSIONS: Final = frozenset({"channel", "campaign", "device", "country", "plan"})
+SEPARATOR: Final = "+"
+
+
+def check_pair(name: str) -> str:
+    """The pair itself, such as `channel+device`. Raises ValueError when it is none."""
+    parts = name.split(SEPARATOR)
+    unknown = [part for part in parts if part not in SESSION_DIMENSIONS]
+    if len(parts) != 2 or unknown or parts[0] == parts[1]:
+        known = ", ".join(SESSION_DIMENSIONS)
+        raise ValueError(f"holds {name!r}, which is no pair; write channel+device, of two out of {known}")
+    return name
+
+
+def is_pair(dimension: str) -> bool:
+    return SEPARATOR in dimension
+
+
+def pair_value(first: str, second: str) -> str:
+    """Both values as one: `Email+mobile`; a plus or percent sign inside one is percent-encoded."""
+    return f"{_encode(first)}{SEPARATOR}{_encode(second)}"
+
+
+def _encode(value: str) -> str:
+    return value.replace("%", "%25").replace(SEPARATOR, "%2B")
+
+
+def value_of(session: Session, dimension: str) -> str | None:
+    """What the session counts under in a dimension or pair; None: nowhere.
+
+    Pages count ended sessions only: an open visit has no exit yet.
+    """
+    if is_of_origin(dimension):
+        return origin_value(session.origin, dimension)
+    if session.phase == OPEN:
+        return None
+    first, pair, second = dimension.partition(SEPARATOR)
+    if pair:
+        one, other = value_of(session, first), value_of(session, second)
+        return None if one is None or other is None else pair_value(one, other)
+    return session.entry_page if dimension == LANDING_PAGE else session.exit_page
+
+
+def origin_value(origin: Origin, dimension: str) -> str | None:
+    """The value of an origin's dimension or pair."""
+    first, pair, second = dimension.partition(SEPARATOR)
+    if pair:
+        one, other = origin_value(origin, first), origin_value(origin, second)
+        return None if one is None or other is None else pair_value(one, other)
+    value: str | None = getattr(origin, dimension)
+    return referrer_host(value) if dimension == "referrer" else value
+
+
+@lru_cache(maxsize=4096)
+def referrer_host(referrer: str | None) -> str | None:
+    """The host a visit came from; nothing of the path or query, which may hold personal data."""
+    return referrer if referrer is None or "//" not in referrer else host_of(referrer)
+
+
+def windows_of(dimension: str) -> frozenset[str] | None:
+    """The windows in which segments of a dimension are counted; None: in every one its KPIs have.
+
+    A site has as many pages as everything else has values together: minutes are no use there.
+    """
+    return PAGE_WINDOWS if any(page in dimension.split(SEPARATOR) for page in PAGE_DIMENSIONS) else None
+
+
+@lru_cache(maxsize=256)
+def is_of_origin(dimension: str) -> bool:
+    """Whether the origin alone says its value."""
+    return all(part in ORIGIN_DIMENSIONS for part in dimension.split(SEPARATOR))
