@@ -6,6 +6,7 @@ from schemas.times import rfc3339
 
 SESSION_SCHEMA: Final = "session/1"
 SNAPSHOT_SCHEMA: Final = "kpi-snapshot/1"
+RESULT_SCHEMA: Final = "kpi-result/1"
 
 SCHEMA: Final = "schema"
 PRODUCER: Final = "producer"
@@ -43,12 +44,17 @@ def snapshot_identity(key: str, sequence: int) -> str:
     return f"{key}/{sequence}"
 
 
+def result_identity(key: str, revision: int) -> str:
+    """Return the content id of a settled result."""
+    return f"{key}/{revision}"
+
+
 def output_headers(
     *, schema: str, record_id: str, version: str, namespace: str, time_ms: int
 ) -> list[tuple[str, bytes]]:
     """Return the headers of one output record, in a fixed order.
 
-    schema: `session/1` or `kpi-snapshot/1`. record_id: the content id. version: latido's own.
+    schema: such as `session/1`. record_id: the content id. version: latido's own.
     time_ms: ms since the epoch; when what the record says became true.
     """
     name, _, major = schema.partition("/")

@@ -37,6 +37,11 @@ def snapshot_key(site: str, window: str, segment: str) -> str:
     return join_key(site, window, segment)
 
 
+def result_key(site: str, start: str, kind: str, segment: str) -> str:
+    """Return the key of a settled result, such as `shop-es|2026-11-22T10:00:00.000Z|hour|all`."""
+    return join_key(site, start, kind, segment)
+
+
 def segment_name(dimension: str, value: str | None) -> str:
     """Return `all` for dimension `all`, else `channel=email`. A dimension's name holds no `=`."""
     return ALL if dimension == ALL else f"{dimension}={value or ''}"

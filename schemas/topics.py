@@ -9,12 +9,13 @@ FORM_SUBMISSIONS: Final = "engagement.form-submissions.v1"
 SURVEY_ANSWERS: Final = "engagement.survey-answers.v1"
 SESSIONS: Final = "engagement.sessions.v1"
 KPI_SNAPSHOTS: Final = "engagement.kpi-snapshots.v1"
+KPI_RESULTS: Final = "engagement.kpi-results.v1"
 
 OUTPUT_MARKS: Final = "engagement.output-marks.v1"
 """latido's own: how far each namespace's outputs have left. No reader needs it."""
 
 INPUT_TOPICS: Final = (PAGE_VIEWS, CLICKS, FORM_SUBMISSIONS, SURVEY_ANSWERS)
-OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS)
+OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS)
 
 TOPIC_OF_TYPE: Final[dict[str, str]] = {
     "page_view": PAGE_VIEWS,
@@ -98,12 +99,13 @@ def output_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
     """Return the output topics.
 
     Sessions have the partition count of the inputs: a session goes to its source partition's number, so
-    that a survivor and the tombstones of what it merged stay in order. Snapshots have one partition:
-    they are few, have one writer, and a reader sees them in the order of `sequence`.
+    that a survivor and the tombstones of what it merged stay in order. Snapshots and results have one
+    partition: they are few, have one writer, and a reader sees them in the order of `sequence` or `revision`.
     """
     return (
         TopicSpec(SESSIONS, partitions, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
         TopicSpec(KPI_SNAPSHOTS, 1, "compact", None, segment_ms=COMPACTED_SEGMENT_MS),
+        TopicSpec(KPI_RESULTS, 1, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
     )
 
 

@@ -19,7 +19,7 @@ from typing import IO, Literal, TextIO
 import msgspec
 
 from schemas.topics import INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS, TOPIC_OF_TYPE
-from stream.core.event_time import NEVER_MS
+from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.events import EPOCH
 from stream.core.policy import Policy
 from stream.core.profiles import LATIDO, Profile
@@ -32,13 +32,14 @@ from stream.pipeline.partition_state import Accounting
 from stream.pipeline.ports import Partial
 from stream.pipeline.profile_views import Accepted, Views
 from stream.pipeline.session_record import session_record
+from stream.pipeline.take_results import encode_result, results_of_one
 from stream.pipeline.take_snapshot import encode_record, take_snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 _BATCH_RECORDS = 2000
 _GZIP_MAGIC = b"\x1f\x8b"
 
-What = Literal["sessions", "snapshot", "accounting", "dead-letters"]
+What = Literal["sessions", "snapshot", "results", "accounting", "dead-letters"]
 
 
 class _Routing(msgspec.Struct):
@@ -124,7 +125,8 @@ async def run(
     semantics: Semantics = Semantics(),  # noqa: B008  (frozen)
 ) -> list[str]:
     """The lines to print for seekable `sources`."""
-    partition, store = await _open_partition(policy)
+    settles = what == "results"
+    partition, store = await _open_partition(msgspec.structs.replace(policy, settles=settles))
     profile = None if semantics.profile.name == LATIDO.name else semantics.profile
     events = None if profile is None else Accepted(partition.state)
     outputs = _Outputs(partition, what)
@@ -137,6 +139,8 @@ async def run(
         return outputs.kept
     if what == "accounting":
         return [_accounting(partition)]
+    if what == "results":
+        return _results(partition, store)
     views = None
     if profile is not None and events is not None:
         views = Views(partition.state, events, profile, semantics.zone, until_final)
@@ -200,6 +204,7 @@ def _let_time_run_out(partition: Partition) -> None:
     if highest_ms > NEVER_MS:
         state.frozen_end_ms = highest_ms
         state.progress.progress_ms = highest_ms + state.policy.finality_ms + 1
+        state.final_through_ms = FOREVER_MS
 
 
 def _unfinished_sessions(partition: Partition) -> list[str]:
@@ -236,6 +241,16 @@ def _snapshot(partition: Partition, partial: Partial, views: Views | None) -> li
         for record in snapshot.records.values():
             views.rewrite(record)
     return [encode_record(record, 1, as_of_ms).decode() for _, record in sorted(snapshot.records.items())]
+
+
+def _results(partition: Partition, store: MemoryStore) -> list[str]:
+    """Every hour and day, by site, time and segment."""
+    head = partition.head
+    if head is None:
+        return []
+    tables = store.partition(0).tables
+    records = results_of_one(head, tables, partition.state.policy.zone_of)
+    return [encode_result(record).decode() for record in records]
 
 
 def _open(name: str) -> IO[bytes]:

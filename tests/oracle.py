@@ -55,6 +55,7 @@ class Rules:
     goals: tuple[tuple[str, str, str], ...] = ()
     every_answer: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
+    zones: tuple[tuple[str, str], ...] = ()  # (site, IANA name), elsewhere UTC
 
     def reached(self, event: Event) -> set[str]:
         what, said = None, ""
@@ -267,14 +268,21 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
     found: list[Fact] = []
     for visit in visits(counted, rules):
         found += _session_facts(visit, rules, ended=live_ms - visit.last > rules.gap)
-        pages = [one for one in visit.events if getattr(one.event, "surface", None) == "page"]
-        found += _pair_facts(pages)
     for events in by_visitor(counted).values():
         found += _visitor_facts(events, rules)
-        found += _elsewhere_facts(events, rules)
     for one in counted:
         found += _event_facts(one)
-    return found + _answer_facts(counted, rules)
+    return found + pair_facts(counted, rules) + _answer_facts(counted, rules)
+
+
+def pair_facts(counted: Sequence[Counted], rules: Rules) -> list[Fact]:
+    """Visitors and elements, on pages by session and elsewhere."""
+    found = []
+    for visit in visits(counted, rules):
+        found += _pair_facts([one for one in visit.events if getattr(one.event, "surface", None) == "page"])
+    for events in by_visitor(counted).values():
+        found += _elsewhere_facts(events, rules)
+    return found
 
 
 def _session_facts(visit: Visit, rules: Rules, *, ended: bool) -> list[Fact]:

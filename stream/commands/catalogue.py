@@ -12,7 +12,7 @@ from rich.text import Text
 
 from stream.core.kpi import WHOLE, Definition
 from stream.core.registry import FAMILIES, KPIS
-from stream.core.windows import ALL_TIME, ROLLING
+from stream.core.windows import ALL_TIME, ROLLING, SETTLED
 
 _BETTER = {"up": "higher", "down": "lower", None: "-"}
 _HEAD = """# KPIs
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct):
 
 def windows_of(one: Definition) -> tuple[str, ...]:
     """The windows a KPI is published for, from short to long."""
-    names = (*(window.name for window in ROLLING), ALL_TIME)
+    names = (*(window.name for window in ROLLING), ALL_TIME, *SETTLED)
     return tuple(name for name in names if name in one.windows)
 
 

@@ -66,6 +66,9 @@ def _entry(name: str, value: Any) -> str:
         return f"# {name} is not set"
     if value == HIDDEN or (isinstance(value, str) and ":***@" in value):
         return f"# {name} = {json.dumps(value)}"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {json.dumps(one)}" for key, one in value.items())
+        return f"{name} = {{ {inner} }}" if value else f"{name} = {{}}"
     return f"{name} = {json.dumps(value)}"  # a JSON text, number, boolean or list of texts is TOML too
 
 

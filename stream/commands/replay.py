@@ -17,6 +17,7 @@ from stream.commands import options
 class What(enum.StrEnum):
     SESSIONS = "sessions"
     SNAPSHOT = "snapshot"
+    RESULTS = "results"
     ACCOUNTING = "accounting"
     DEAD_LETTERS = "dead-letters"
 
@@ -53,7 +54,9 @@ Grace = Annotated[str | None, typer.Option(metavar="TIME", help="How much later 
 Goals = Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with [[goals]] tables.")]
 Zone = Annotated[
     str,
-    typer.Option("--timezone", metavar="ZONE", help="Whose midnight, for profiles that cut there (matomo)."),
+    typer.Option(
+        "--timezone", metavar="ZONE", help="Whose midnight: of results, and of profiles that cut there."
+    ),
 ]
 
 
@@ -91,6 +94,7 @@ def replay(
     \b
     Example:
       latido replay events.jsonl.gz --print sessions --gap 30m --until-final
+      latido replay events.jsonl.gz --print results --timezone Europe/Madrid --until-final
       latido replay events.jsonl.gz --print sessions --profile matomo --timezone Europe/Madrid
       cat events.jsonl | latido replay - --print accounting
     """
@@ -103,12 +107,14 @@ def replay(
     )
     if goals is not None:
         chosen = msgspec.structs.replace(chosen, goals=read_goals(goals))
+    zone = zone_of(timezone)
+    chosen = msgspec.structs.replace(chosen, zone=zone.key, zones=())
     options.quiet_logs()
     from stream.core.profiles import PROFILES
     from stream.replay import Semantics
     from stream.replay import replay as run_replay
 
-    semantics = Semantics(PROFILES[profile.value], zone_of(timezone))
+    semantics = Semantics(PROFILES[profile.value], zone)
     raise typer.Exit(
         run_replay(
             files,

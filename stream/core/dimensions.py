@@ -10,14 +10,14 @@ from typing import Final
 
 from stream.core.channels import host_of
 from stream.core.sessions import OPEN, Origin, Session
-from stream.core.windows import ALL_TIME
+from stream.core.windows import ALL_TIME, SETTLED
 
 # Fields of the origin: what the earliest event says.
 ORIGIN_DIMENSIONS: Final = ("channel", "campaign", "device", "country", "plan", "referrer")
 LANDING_PAGE: Final = "landing_page"
 EXIT_PAGE: Final = "exit_page"
 PAGE_DIMENSIONS: Final = (LANDING_PAGE, EXIT_PAGE)  # of ended sessions
-PAGE_WINDOWS: Final = frozenset({"1h", "24h", ALL_TIME})
+PAGE_WINDOWS: Final = frozenset({"1h", "24h", ALL_TIME, *SETTLED})
 SESSION_DIMENSIONS: Final = (*ORIGIN_DIMENSIONS, *PAGE_DIMENSIONS)
 # Counted since the first version; a state that names no others was computed by these alone.
 FIRST_DIMENSIONS: Final = frozenset({"channel", "campaign", "device", "country", "plan"})

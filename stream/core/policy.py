@@ -14,6 +14,8 @@ SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+# What a mail shown is clicked for, and what an answer says, may come this late, and be a correction.
+RESULTS_KEPT_MS = 30 * DAY_MS
 
 
 def page_path(url: str) -> str:
@@ -105,8 +107,20 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     dimension_pairs: tuple[str, ...] = ()
     # Events whose user agent is a bot's are counted as such, and nowhere else.
     exclude_bots: bool = True
-    # Width of the settled windows that are kept; None keeps none.
-    settled_ms: int | None = None
+    # Whose hours and days are settled: IANA names, and (site, name) where a site differs.
+    zone: str = "UTC"
+    zones: tuple[tuple[str, str], ...] = ()
+    # Whether hours and days are counted at all; a replay that does not print them need not.
+    settles: bool = True
+
+    def zone_of(self, site_id: str) -> str:
+        """The zone of a site's hours and days."""
+        return dict(self.zones).get(site_id, self.zone)
+
+    @cached_property
+    def results_kept_ms(self) -> int | None:
+        """How long after its end a settled window can still be corrected. None: for ever."""
+        return None if self.survey_tolerance_ms is None else max(self.survey_tolerance_ms, RESULTS_KEPT_MS)
 
     @cached_property
     def goal_index(self) -> Goals:

@@ -95,6 +95,9 @@ class Visitor(msgspec.Struct, array_like=True, gc=False):
     converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
     marks: list[int] | None = None  # times of survey answers
     exposures: list[Exposure] | None = None  # mail, ad and push elements
+    # Hours in which the visitor was counted besides that of `seen` (under ''), and converted besides that of
+    # `converted` (under the goal), while an accepted event may still fall into their day.
+    inside: dict[str, list[int]] | None = None
 
 
 def earlier(t: int, event_id: str, topic: int, ms: int, other_id: str, other_topic: int) -> bool:

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import compress
+from typing import Generic, TypeVar
 
 import msgspec
 
+from stream.core.calendar import Window
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
 from stream.core.policy import HOUR_MS
@@ -44,11 +46,14 @@ class Settled(msgspec.Struct):
     windows: set[str] = set()
 
 
-class _Rows(dict[int, defaultdict[str, int]]):
-    """Counts to add per bucket; a row that is asked for is there."""
+K = TypeVar("K")
 
-    def __missing__(self, bucket: int) -> defaultdict[str, int]:
-        row = self[bucket] = defaultdict(int)
+
+class _Rows(dict[K, defaultdict[str, int]], Generic[K]):
+    """Counts to add per bucket (or whatever they are dated by); a row that is asked for is there."""
+
+    def __missing__(self, key: K) -> defaultdict[str, int]:
+        row = self[key] = defaultdict(int)
         return row
 
 
@@ -153,18 +158,25 @@ class SegmentTally:
     """All counts of one segment of one site.
 
     `rows[event time in ms // 10 000]` holds the pending counts of a ten-second bucket, to add to;
-    `settle` moves them into buckets, windows and total, and says what it touched.
+    `settle` moves them into buckets, windows and total, and says what it touched. What an ended session
+    counts is pending in `sessions` by (bucket of its last event, first ms of the hour of its first event):
+    rolling windows date it by the one, settled windows by the other. `hours` (by the first ms of an hour)
+    and `inside` (by settled window) are for settled windows alone; `core/settled.py` takes them.
     """
 
     def __init__(self, dimension: str = WHOLE) -> None:
-        self.rows = _Rows()
+        self.rows: _Rows[int] = _Rows()
+        self.sessions: _Rows[tuple[int, int]] = _Rows()
+        self.hours: _Rows[int] = _Rows()
+        self.inside: _Rows[Window] = _Rows()
         self.total: Counts = {}
         self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
         self._still_until_ms = FOREVER_MS
 
     def settled_at(self, end_ms: int) -> bool:
         """Nothing is pending, and nothing slides out of or into a window that ends at `end_ms`."""
-        return not self.rows and end_ms <= self._still_until_ms
+        pending = self.rows or self.sessions or self.hours or self.inside
+        return not pending and end_ms <= self._still_until_ms
 
     def window(self, name: str) -> tuple[Counts, Counts]:
         """(counts of the window, counts of the window before it), as of the last `settle`."""
@@ -185,6 +197,10 @@ class SegmentTally:
     def settle(self, end_ms: int) -> Settled:
         """Let the windows end at `end_ms`, and apply what is pending."""
         found = Settled()
+        for (bucket, _), row in self.sessions.items():
+            add(self.rows[bucket], row)
+        for taken in (self.sessions, self.hours, self.inside):  # the last two by nobody, if still there
+            taken.clear()
         rows, self.rows = self.rows, _Rows()
         for row in rows.values():
             add(self.total, row)

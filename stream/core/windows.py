@@ -48,8 +48,11 @@ ROLLING = (
 )
 WINDOWS = {window.name: window for window in ROLLING}
 ALL_TIME = "all"
+SETTLED = ("hour", "day")  # kinds of settled windows: core/settled.py
 # Above a day only the counts of some KPIs are kept: see `Definition.windows`.
-UP_TO_A_DAY = frozenset({*(window.name for window in ROLLING if window.width_ms <= DAY_MS), ALL_TIME})
+UP_TO_A_DAY = frozenset({
+    *(window.name for window in ROLLING if window.width_ms <= DAY_MS), ALL_TIME, *SETTLED,
+})  # fmt: skip
 OF_VISITORS = UP_TO_A_DAY | {"7d", "28d"}
 OF_ANSWERS = UP_TO_A_DAY | {"7d", "30d", "90d"}
 DAY, MONTH = "24h", "28d"  # of daily and monthly active visitors

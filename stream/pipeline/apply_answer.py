@@ -5,9 +5,11 @@ from __future__ import annotations
 from stream.core import surveys
 from stream.core.events import SurveyAnswer
 from stream.core.sessions import Visitor
+from stream.core.settled import changed_inside
+from stream.core.tallies import SegmentTally
 from stream.core.windows import TEN_SECONDS_MS, Counts
 from stream.pipeline.count_elements import add_counts
-from stream.pipeline.partition_state import PartitionState, Site, history_field
+from stream.pipeline.partition_state import ANSWER_CHANGED, PartitionState, Site, history_field
 from stream.pipeline.user_agents import agent_of
 
 
@@ -36,8 +38,7 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
     if answer.score is None:
         _count_answer(state, site, event.survey_id, answer, surveys.skip_counts(kind), 1)
     state.touched_histories[field] = history
-    if state.settled is not None:
-        state.settled.answer(history, answer)
+    _count_inside(state, site, event.survey_id, history, answer)
     _mark(state, site, event, t)
 
 
@@ -52,14 +53,35 @@ def _answer_of(event: SurveyAnswer, t: int) -> surveys.Answer:
     )  # fmt: skip
 
 
+def _tallies_of(
+    state: PartitionState, site: Site, survey_id: str, answer: surveys.Answer
+) -> list[SegmentTally]:
+    """Where an answer counts: the whole site, the survey, and all that the answer says of itself."""
+    said = (("survey", survey_id), *surveys.dimensions_of(answer))
+    cap = state.policy.dimension_values
+    return [site.everyone, *(site.segment(dimension, value, cap) for dimension, value in said)]
+
+
 def _count_answer(
     state: PartitionState, site: Site, survey_id: str, answer: surveys.Answer, counts: Counts, sign: int
 ) -> None:
-    """Add (or with sign -1 retract) to the whole site, the survey, and all that the answer says of itself."""
-    bucket, cap = answer.t_ms // TEN_SECONDS_MS, state.policy.dimension_values
-    add_counts(site.everyone, bucket, counts, sign)
-    for dimension, value in (("survey", survey_id), *surveys.dimensions_of(answer)):
-        add_counts(site.segment(dimension, value, cap), bucket, counts, sign)
+    """Add (or with sign -1 retract) an answer to rolling windows."""
+    for tally in _tallies_of(state, site, survey_id, answer):
+        add_counts(tally, answer.t_ms // TEN_SECONDS_MS, counts, sign)
+
+
+def _count_inside(
+    state: PartitionState, site: Site, survey_id: str, history: surveys.History, answer: surveys.Answer
+) -> None:
+    """Count what a new answer changes inside its own hour and day."""
+    calendar, every = site.settled.calendar, state.policy.answers == "every"
+    for window in calendar.windows(answer.t_ms):
+        for one, sign in changed_inside(history, answer, window[1], calendar.end(window), every=every):
+            counts = surveys.score_counts(history.kind, one)
+            for tally in _tallies_of(state, site, survey_id, one):
+                for metric, n in counts.items():
+                    tally.inside[window][metric] += sign * n
+    state.because(site, answer.t_ms, ANSWER_CHANGED)
 
 
 def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> None:

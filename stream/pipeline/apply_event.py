@@ -7,10 +7,10 @@ from collections.abc import Callable
 from stream.core import conversion, ctr, engagement
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView
 from stream.core.policy import page_path
-from stream.core.sessions import Session, Visitor
+from stream.core.sessions import UNSEEN, Session, Visitor
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_element, expose, pair_seen_or_clicked
-from stream.pipeline.join_session import presence
+from stream.pipeline.join_session import count_inside, presence
 from stream.pipeline.partition_state import PartitionState, Site
 
 
@@ -88,6 +88,7 @@ def _reach(
         if converted is None:
             converted = visitor.converted = {}
         before = converted.get(goal)
+        count_inside(state, site, visitor, goal, UNSEEN if before is None else before, t, tally)
         if before is None or bucket > before:
             if before is not None:
                 tally.rows[before][conversion.CONVERTED_VISITORS] -= 1

@@ -28,6 +28,7 @@ from stream.pipeline.partition_state import (
 )
 from stream.pipeline.ports import Stored, Table
 from stream.pipeline.recount import recount
+from stream.pipeline.settle import collect_settled, restore_settled
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
@@ -46,6 +47,15 @@ class Changes(msgspec.Struct):
     @property
     def empty(self) -> bool:
         return not any(self.puts.values()) and not any(self.drops.values())
+
+    def follow(self, newer: Changes) -> None:
+        """Become what these and then the newer ones come to."""
+        for table, fields in newer.drops.items():
+            for field in fields:
+                self.puts[table].pop(field, None)
+            self.drops[table] += fields
+        for table, values in newer.puts.items():
+            self.puts[table].update(values)
 
 
 class SeenRecord(msgspec.Struct, array_like=True):
@@ -102,6 +112,7 @@ def _tally_changes(
 ) -> None:  # fmt: skip
     if tally.settled_at(state.window_end_ms):
         return
+    collect_settled(state, site, name, tally)
     settled = tally.settle(state.window_end_ms)
     for kind, buckets in settled.touched.items():
         store = tally.series[kind].counts
@@ -194,11 +205,15 @@ def restore(number: int, policy: Policy, stored: Stored) -> tuple[PartitionState
     state.progress, state.accounting = head.progress, head.accounting
     state.fingerprints = dict(head.fingerprints)
     state.progress.forget_replies()
+    state.final_through_ms = state.committed_through_ms = head.final_through_ms
+    state.settled_version = head.settled_version
+    state.waiting.rest(state.progress.live_ms)
     for value in stored.tables.get(Table.VISITORS, {}).values():
         _restore_visitor(state, _decode_visitor(value))
     for field, value in stored.tables.get(Table.DEDUPE, {}).items():
         state.dedupe.restore(field, value)
     _restore_tallies(state, stored)
+    restore_settled(state, stored)
     recount(state, head.dimensions)
     return state, head
 
@@ -214,6 +229,7 @@ def _restore_visitor(state: PartitionState, visitor: Visitor) -> None:
             state.ending.file(session.last_ms + policy.gap_ms + 1, (visitor, session))
         elif session.publication.revision == 0 or session.change is not None:
             state.unpublished[id(session)] = (visitor, session)
+        state.waiting.count(session, 1)
     for deadline_ms in closing_deadlines(visitor, state.progress.progress_ms, policy):
         state.closing.file(deadline_ms, visitor)
 

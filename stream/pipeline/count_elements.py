@@ -8,7 +8,7 @@ from stream.core.events import Click, Impression
 from stream.core.sessions import Session, Visitor, is_overlong
 from stream.core.tallies import SegmentTally
 from stream.core.windows import TEN_SECONDS_MS, Counts
-from stream.pipeline.partition_state import PartitionState, Site, exposure_deadline_ms
+from stream.pipeline.partition_state import ATTRIBUTION, PartitionState, Site, exposure_deadline_ms
 
 
 def count_element(state: PartitionState, site: Site, event: Click | Impression, t: int, metric: str) -> None:
@@ -58,6 +58,9 @@ def expose(state: PartitionState, site: Site, visitor: Visitor, event: Click | I
         else:
             kept.append(exposure)
     _count_pair(state, site, element, result.pair, 1)
+    dated_ms, _ = ctr.pair_counts(result.pair)
+    if dated_ms != t:
+        state.because(site, dated_ms, ATTRIBUTION)
     visitor.exposures = [*kept, result]
     state.closing.file(exposure_deadline_ms(result, state.policy), visitor)
 

@@ -14,6 +14,7 @@ from stream.core.sessions import (
     next_publication,
     session_id,
 )
+from stream.core.settled import final_through_ms
 from stream.pipeline.join_session import count_session
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, tombstone
@@ -25,6 +26,7 @@ def sweep(state: PartitionState, wall_ms: int | None) -> None:
     _publish_waiting(state, wall_ms)
     _rename(state)
     _finalise(state)
+    _settle(state)
 
 
 def shown_ms(state: PartitionState) -> int:
@@ -129,10 +131,19 @@ def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) ->
         if session.phase == OPEN:
             _close(state, visitor, session)
         publish(state, visitor, session, "final")
+        state.waiting.count(session, -1)
         session.phase = GONE
         state.unpublished.pop(id(session), None)
     if len(kept) < len(visitor.sessions):
         visitor.sessions = tuple(kept)
+
+
+def _settle(state: PartitionState) -> None:
+    """Hours and days become final as the live clock passes them: so silence finalises, too."""
+    live_ms = state.progress.live_ms
+    state.waiting.rest(live_ms)
+    through_ms = final_through_ms(live_ms, state.waiting, state.policy)
+    state.final_through_ms = max(state.final_through_ms, through_ms)
 
 
 def _forget(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:

@@ -13,49 +13,86 @@ from stream.core.sessions import (
     Session,
     Visitor,
     earlier,
+    is_overlong,
     later_customer,
     merge,
     reached,
 )
+from stream.core.settled import VISIT, hours_not_past
 from stream.core.tallies import SegmentTally
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
-from stream.pipeline.partition_state import PartitionState, Site
+from stream.pipeline.partition_state import LONG_SESSION, MERGE, PartitionState, Site
 
 
 def presence(
     state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int
 ) -> Session:
     """The visitor is there at `t`: seen, and in a session that covers it."""
-    bucket = t // TEN_SECONDS_MS
-    if bucket > visitor.seen:
-        rows = site.everyone.rows
-        if visitor.seen != UNSEEN:
-            rows[visitor.seen][engagement.VISITORS] -= 1
-        rows[bucket][engagement.VISITORS] += 1
-        visitor.seen = bucket
-    if state.settled is None:
-        return _join(state, site, visitor, topic, event, t)
-    state.settled.sessions(visitor.sessions, -1)
-    session = _join(state, site, visitor, topic, event, t)
-    state.settled.sessions(visitor.sessions, 1)
-    state.settled.event(event.site_id, event.visitor_id, t)
-    return session
+    bucket, seen = t // TEN_SECONDS_MS, visitor.seen
+    if bucket != seen:
+        if not site.hour_ms <= seen * TEN_SECONDS_MS <= t < site.next_hour_ms:
+            count_inside(state, site, visitor, VISIT, seen, t, site.everyone)
+        if bucket > seen:
+            rows = site.everyone.rows
+            if seen != UNSEEN:
+                rows[seen][engagement.VISITORS] -= 1
+            rows[bucket][engagement.VISITORS] += 1
+            visitor.seen = bucket
+    return _join(state, site, visitor, topic, event, t)
+
+
+def count_inside(
+    state: PartitionState, site: Site, visitor: Visitor, name: str, latest: int, t: int, tally: SegmentTally
+) -> None:
+    """The visitor is there (or converts, `name` is the goal) at `t`, and was in the bucket `latest` at last:
+    count them in the hour and the day of `t`, unless they are counted there already."""
+    calendar = site.settled.calendar
+    site.hour_ms, site.next_hour_ms = calendar.hour_limits(t)
+    hour, before = site.hour_ms, None
+    if latest != UNSEEN:
+        before = calendar.hour(latest * TEN_SECONDS_MS)
+    others = [] if visitor.inside is None else visitor.inside.get(name, [])
+    if hour == before or hour in others:
+        return
+    counted = [*others] if before is None else [*others, before]
+    metric = conversion.CONVERTED_VISITORS if name else engagement.VISITORS
+    tally.inside["hour", hour][metric] += 1
+    day = calendar.day(hour)
+    if all(calendar.day(one) != day for one in counted):
+        tally.inside["day", day][metric] += 1
+    # Of the hours one is known by `latest`, which `t` may become.
+    others = sorted({*counted, hour} - {hour if before is None else max(hour, before)})
+    oldest_ms = state.progress.progress_ms - state.policy.lateness_ms
+    if kept := hours_not_past(others, calendar, oldest_ms):
+        visitor.inside = {**(visitor.inside or {}), name: kept}
 
 
 def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
     """Add (or with sign -1 retract) what a session contributes, open or ended, to the bucket it ends in."""
     bucket, cap = session.last_ms // TEN_SECONDS_MS, state.policy.dimension_values
+    hour = site.settled.calendar.hour(session.first_ms)
+    state.waiting.count(session, sign)
     if session.phase == OPEN:
-        count_open(site.tallies_of(session.origin, cap), bucket, session.page_views, sign)
+        tallies = site.tallies_of(session.origin, cap)
+        count_open(tallies, bucket, session.page_views, sign)
+        count_begun(tallies, hour, sign)
         return
     counts = engagement.ended_counts(session)
     for tally in site.tallies_of_ended(session, cap):
-        row = tally.rows[bucket]
+        row = tally.sessions[bucket, hour]
         for metric, n in counts:
             row[metric] += sign * n
     for goal in session.goals:
-        site.segment("goal", goal, cap).rows[bucket][conversion.CONVERTED_SESSIONS] += sign
+        site.segment("goal", goal, cap).sessions[bucket, hour][conversion.CONVERTED_SESSIONS] += sign
+    if is_overlong(session, state.policy):
+        state.because(site, hour, LONG_SESSION)
+
+
+def count_begun(tallies: tuple[SegmentTally, ...], hour: int, sign: int) -> None:
+    """Add (or with sign -1 retract) an open session where settled windows date it: by its first event."""
+    for tally in tallies:
+        tally.hours[hour][engagement.OPEN] += sign
 
 
 def count_open(tallies: tuple[SegmentTally, ...], bucket: int, pages: int, sign: int) -> None:
@@ -73,6 +110,8 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
         session = _session_of(state, topic, event, t)
         tallies = site.tallies_of(session.origin, state.policy.dimension_values)
         count_open(tallies, t // TEN_SECONDS_MS, 0, 1)
+        count_begun(tallies, site.settled.calendar.hour(t), 1)
+        state.waiting.begin(t)
         visitor.sessions = (*sessions, session)
         state.ending.file(t + gap_ms + 1, (visitor, session))
         return session
@@ -90,6 +129,9 @@ def _extend_open(
     state: PartitionState, site: Site, session: Session, topic: int, event: Event, t: int
 ) -> None:
     """An event after the first one of an open session: at most its last event and its sums change."""
+    policy = state.policy
+    if session.events >= policy.overlong_events or t - session.first_ms > policy.overlong_ms:
+        state.waiting.count(session, -1)  # no window waits for it any more
     session.events += 1
     if t > session.last_ms:
         old, new = session.last_ms // TEN_SECONDS_MS, t // TEN_SECONDS_MS
@@ -119,6 +161,8 @@ def _join_any(
         result = merge(session, result)
     if len(joined) > 1:
         result.change = "merge"
+        for session in (*joined, result):
+            state.because(site, session.first_ms, MERGE)
     elif joined and result.change is None:
         result.change = "late_event"
     if result.pairs:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
-from stream.core.event_time import NEVER_MS, has_passed
+from stream.core.event_time import NEVER_MS
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
 from stream.pipeline import changes
@@ -31,9 +31,17 @@ from stream.pipeline.partition_state import (
     answer_id_field,
     visitor_field,
 )
-from stream.pipeline.ports import Claim, Commit, CommitAnswer, PartitionTables, Table
+from stream.pipeline.ports import (
+    Claim,
+    Commit,
+    CommitAnswer,
+    PartitionTables,
+    StoreUnreachable,
+    Table,
+)
 from stream.pipeline.recount import further_dimensions
 from stream.pipeline.refusals import Refusals
+from stream.pipeline.settle import corrected, settle, wrong_zone
 
 # A topic this far ahead of progress is paused: what it brings must wait in memory for the others.
 _PAUSE_AHEAD_MS = 6 * HOUR_MS
@@ -83,6 +91,7 @@ class Partition:
         self._windows_at_ms = 0
         self._window_end_ms = head.window_end_ms if head else NEVER_MS
         self._unanswered: Commit | None = None
+        self._held_back: changes.Changes | None = None
         self._next_head: PartitionHead | None = head
         self._new_outputs: list[Output] = []
 
@@ -96,6 +105,12 @@ class Partition:
             raise ValueError(
                 "the stored tables were computed with another gap, grace, survey tolerance or answers: "
                 "use another namespace, or go back to the old settings"
+            )
+        site_id = None if head is None else wrong_zone(state, head.zones)
+        if site_id is not None:
+            raise ValueError(
+                f"the stored hours and days of site {site_id!r} are those of another time zone: "
+                "use another namespace, or go back to the old setting"
             )
         partition = cls(tables, claim, state, head)
         partition.outbox.extend((entry, changes.decode_outputs(data)) for entry, data in stored.outbox)
@@ -246,14 +261,27 @@ class Partition:
     async def _commit(self, wall_ms: int | None, *, timed: bool = False) -> None:
         commit_id = uuid.uuid4().hex
         changed = changes.take_changes(self.state, commit_id, self._waiting_windows)
+        if self._held_back is not None:
+            self._held_back.follow(changed)
+            changed, self._held_back = self._held_back, None
+        if needed := corrected(self.state):
+            try:
+                values = await self._tables.read(self.number, Table.SETTLED, needed)
+            except StoreUnreachable:
+                self._held_back = changed  # taken out of the state: the next commit writes them
+                raise
+            stored = dict(zip(needed, values, strict=True))
+        else:
+            stored = {}
+        settle(self.state, stored, changed.puts, changed.drops)
         now_ms = wall_ms or 0
-        if timed if wall_ms is None else has_passed(now_ms, self._windows_at_ms, _WINDOWS_EVERY_MS):
+        if timed if wall_ms is None else now_ms - self._windows_at_ms >= _WINDOWS_EVERY_MS:
             changed.puts[Table.WINDOWS] = changes.take_windows(self.state, self._waiting_windows)
             self._window_end_ms = self.state.window_end_ms
             self._windows_at_ms = now_ms
         outputs, self.state.outputs = self.state.outputs, []
         idle = changed.empty and not outputs and self._produced == self._last_produced
-        if timed and idle and self.head and not has_passed(now_ms, self.head.written_at_ms, _HEARTBEAT_MS):
+        if timed and idle and self.head and now_ms - self.head.written_at_ms < _HEARTBEAT_MS:
             return
         entry = self._outbox_next
         if outputs:
@@ -295,6 +323,9 @@ class Partition:
             policy=changes.policy_digest(policy),
             lost=self.lost,
             dimensions=further_dimensions(policy),
+            final_through_ms=self.state.final_through_ms,
+            settled_version=self.state.settled_version,
+            zones=self.state.zones,
         )
 
     async def _send(self, commit: Commit) -> None:

@@ -7,21 +7,26 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
+from stream.core.calendar import Window, calendar_of
 from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
 from stream.core.dimensions import ORIGIN_DIMENSIONS, PAGE_DIMENSIONS, is_of_origin, origin_value, value_of
-from stream.core.event_time import Progress, TopicProgress, late_before_ms
+from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.events import Event
 from stream.core.policy import Policy
 from stream.core.sessions import ENDED, Origin, Session, Visitor
-from stream.core.settled import Settled
+from stream.core.settled import SettledCounts, Waiting
 from stream.core.surveys import History
 from stream.core.tallies import SegmentTally
 from stream.pipeline.batch import Output
 from stream.pipeline.origins import origins_of
 
 ALL = "all"
+# Why a settled window changes after it was final; where there are several, the last of them is told.
+LATE_EVENT, ATTRIBUTION, ANSWER_CHANGED = "late_event", "attribution", "answer_changed"
+LONG_SESSION, MERGE = "long_session", "merge"
+REASONS = (LATE_EVENT, ATTRIBUTION, ANSWER_CHANGED, LONG_SESSION, MERGE)
 OTHER = "(other)"
 _ORIGINS_REMEMBERED = 16_384
 TOPIC_INDEX = {topic: index for index, topic in enumerate(INPUT_TOPICS)}
@@ -86,13 +91,26 @@ class PartitionHead(msgspec.Struct):
     policy: str  # digest of the rules; other rules over the same state would contradict it
     lost: list[LostRange] = []  # never shortened: the counts lack these for good
     dimensions: tuple[str, ...] = ()  # sessions are counted by, besides the first ones
+    final_through_ms: int = NEVER_MS  # settled windows that end by then are final in this partition
+    settled_version: int = 0  # counts the commits that changed a settled window after it was final
+    zones: dict[str, str] = {}  # site -> zone of its settled windows, where it is not UTC
+
+
+class ClosedWindow(msgspec.Struct, array_like=True, frozen=True):
+    """A settled window that is final in this partition: its last change, numbered, and why it changed."""
+
+    version: int
+    reason: str | None = None  # None: it became final
 
 
 class Site:
     """Visitors and counts of one site in one partition."""
 
-    def __init__(self, site_id: str, pairs: tuple[str, ...] = ()) -> None:
+    def __init__(self, site_id: str, policy: Policy) -> None:
         self.site_id = site_id
+        self.settled = SettledCounts(calendar_of(policy.zone_of(site_id)))
+        self.hour_ms = self.next_hour_ms = NEVER_MS  # limits of the hour that was looked up last
+        pairs = policy.dimension_pairs
         self._of_origins = (*ORIGIN_DIMENSIONS, *filter(is_of_origin, pairs))
         self._of_ended = (*PAGE_DIMENSIONS, *(pair for pair in pairs if not is_of_origin(pair)))
         self.visitors: dict[str, Visitor] = {}
@@ -154,10 +172,17 @@ class PartitionState:
         self.accounting = Accounting()
         self.fingerprints: dict[str, Fingerprint] = {}
         self.sites: dict[str, Site] = {}
+        self.zones: dict[str, str] = {}  # of the sites whose zone is not UTC
         self.dedupe = Dedupe()
         self.histories: dict[str, History] = {}  # read through: only those of the current batch
         self.answer_ids: dict[int, int] = {}  # the same: event key -> content of answers counted before
-        self.settled = None if policy.settled_ms is None else Settled(policy.settled_ms)
+        self.settles = policy.settles
+        self.waiting = Waiting(policy)
+        self.final_through_ms = NEVER_MS
+        self.committed_through_ms = NEVER_MS  # `final_through_ms` as the last commit left it
+        self.settled_version = 0
+        self.closed: dict[tuple[str, Window], ClosedWindow] = {}  # (site, window) -> how it stands
+        self.reasons: dict[tuple[str, Window], str] = {}  # why windows change that may be closed, this batch
         self.ending: Deadlines[tuple[Visitor, Session]] = Deadlines()  # against the live clock
         self.closing: Deadlines[Visitor] = Deadlines()  # against progress
         # Changes since the last commit
@@ -176,8 +201,17 @@ class PartitionState:
     def site(self, site_id: str) -> Site:
         site = self.sites.get(site_id)
         if site is None:
-            site = self.sites[site_id] = Site(site_id, self.policy.dimension_pairs)
+            site = self.sites[site_id] = Site(site_id, self.policy)
+            if (zone := self.policy.zone_of(site_id)) != "UTC":
+                self.zones[site_id] = zone
         return site
+
+    def because(self, site: Site, t: int, reason: str) -> None:
+        """The settled windows that hold `t` change for this reason, not just for a late event."""
+        if t < self.final_through_ms:
+            for window in site.settled.calendar.windows(t):
+                before = self.reasons.get((site.site_id, window), LATE_EVENT)
+                self.reasons[site.site_id, window] = max(before, reason, key=REASONS.index)
 
     def touch(self, visitor: Visitor) -> None:
         self.touched[id(visitor)] = visitor

@@ -22,10 +22,15 @@ class Table(enum.StrEnum):
     TOTALS = "totals"  # hot: counts per site since the namespace began
     SEEN = "seen"  # read through: when each visitor was last seen, once the sessions are final
     ANSWERS = "answers"  # read through: the survey answers of each respondent
+    SETTLING = "settling"  # hot: counts per site and hour or day that is not final in this partition
+    CLOSED = "closed"  # hot: which hours and days are final, and when they last changed
+    SETTLED = "settled"  # read through: the counts of those
     WINDOWS = "windows"  # written for the publisher: sums per site and window
 
 
-HOT_TABLES = (Table.VISITORS, Table.DEDUPE, Table.BUCKETS, Table.TOTALS)
+HOT_TABLES = (
+    Table.VISITORS, Table.DEDUPE, Table.BUCKETS, Table.TOTALS, Table.SETTLING, Table.CLOSED,
+)  # fmt: skip
 
 
 class Owner(msgspec.Struct, frozen=True, order=True):

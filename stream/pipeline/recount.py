@@ -13,7 +13,7 @@ from stream.core.dimensions import FIRST_DIMENSIONS, SESSION_DIMENSIONS, value_o
 from stream.core.policy import Policy
 from stream.core.sessions import OPEN, Session
 from stream.core.windows import TEN_SECONDS_MS
-from stream.pipeline.join_session import count_open
+from stream.pipeline.join_session import count_begun, count_open
 from stream.pipeline.partition_state import PartitionState, Site
 
 
@@ -39,8 +39,10 @@ def _count(state: PartitionState, site: Site, session: Session, dimension: str, 
     value, bucket = value_of(session, dimension), session.last_ms // TEN_SECONDS_MS
     if value is None:
         return
+    hour = site.settled.calendar.hour(session.first_ms)
     tally = site.segment(dimension, value, state.policy.dimension_values)
     if session.phase == OPEN:
         count_open((tally,), bucket, session.page_views, sign)
+        count_begun((tally,), hour, sign)
     else:
-        engagement.add_ended(tally.rows[bucket], session, sign)
+        engagement.add_ended(tally.sessions[bucket, hour], session, sign)

@@ -6,9 +6,11 @@ import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -55,6 +57,15 @@ GoalSetting = Annotated[Goal, PlainValidator(_as_goal)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def check_zone(name: str) -> str:
+    """The name itself. Raises ValueError when no zone has it."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not found, no name at all, a folder of the database
+        raise ValueError(f"{name[:64]!r} is no time zone; give one such as Europe/Madrid") from None
+    return name
 
 
 class KafkaSettings(_Section):
@@ -182,6 +193,10 @@ class Settings(BaseSettings):
 
     dimension_pairs: Names = _RULES.dimension_pairs
     """Pairs of what sessions are counted by, to be counted together, such as channel+device."""
+    timezone: Annotated[str, AfterValidator(check_zone)] = _RULES.zone
+    """Whose hours and days are settled: an IANA name such as Europe/Madrid."""
+    timezones: dict[str, Annotated[str, AfterValidator(check_zone)]] = {}
+    """Table [timezones]: site = zone, where a site has another one."""
 
     query_parameters: Names = _RULES.query_parameters
     """Parameters of a page's address that may be read, for channel and campaign; no other one ever is."""
@@ -275,4 +290,6 @@ def policy(settings: Settings) -> Policy:
         query_parameters=settings.query_parameters,
         own_hosts=settings.own_hosts,
         exclude_bots=settings.exclude_bots,
+        zone=settings.timezone,
+        zones=tuple(sorted(settings.timezones.items())),
     )

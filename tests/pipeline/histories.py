@@ -19,6 +19,7 @@ GOALS = (Goal("thanks", page="/thanks*"), Goal("button", element_id="e1"), Goal(
 RULE_GOALS = (("thanks", "page", "/thanks*"), ("button", "element", "e1"), ("form", "form", "f1"))
 PAIRS = ("channel+device", "landing_page+referrer", "exit_page+channel")
 RULE_PAIRS = (("channel", "device"), ("landing_page", "referrer"), ("exit_page", "channel"))
+ZONES = (("b|1", "Asia/Kathmandu"),)  # 5 h 45 min ahead; the other site has UTC
 URLS = ("/", "/a?x=1", "/thanks?utm_source=News&utm_medium=email&utm_campaign=Oto%C3%B1o&token=secret",
         "https://shop.example/thanks/b%+c#c", "https://shop.example/?gclid=secret")  # fmt: skip
 REFERRERS = ("https://Search.example:8080/q?secret", "https://www.google.co.uk/search?q=secret",
@@ -78,9 +79,10 @@ def rules_of(
     policy = Policy(
         gap_ms=10 * unit, grace_ms=grace * unit, future_ms=3 * unit, survey_tolerance_ms=survey,
         attribution_ms=25 * unit, grid_ms=1, goals=GOALS, dimension_pairs=PAIRS,
+        zones=ZONES,
         answers="every" if every else "latest",
     )  # fmt: skip
-    rules = Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every, RULE_PAIRS)
+    rules = Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every, RULE_PAIRS, ZONES)
     return policy, rules
 
 

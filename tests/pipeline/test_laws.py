@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from schemas.sessions import Session
 from schemas.times import parse_time, to_ms
 from schemas.topics import INPUT_TOPICS
+from stream.core.settled import Waiting
 from stream.pipeline.batch import Output
 from stream.pipeline.ports import Table
+from stream.pipeline.settle import unpack
 from tests.builders import Lane
 from tests.oracle import FOREVER, Rules, Visit, facts, judge, visits
 from tests.pipeline.histories import (
@@ -33,6 +35,7 @@ from tests.pipeline.histories import (
     play_live,
     play_replay,
 )
+from tests.settled_reading import check_results
 from tests.snapshot_reading import check_snapshot, check_tally, counts_of, read
 
 WITHOUT_CONFLICT = [fate for fate in FATES if fate != "conflict"]  # there the first content counts
@@ -76,6 +79,19 @@ def check_sessions(lane: Lane, expected: list[Visit]) -> None:
         assert got[key]["overlong"] is False
 
 
+def check_waiting(lane: Lane) -> None:
+    """What the windows wait for is what a count of the sessions in memory gives."""
+    state = lane.partition.state
+    again = Waiting(state.policy)
+    again.rest(state.progress.live_ms)
+    for site in state.sites.values():
+        for visitor in site.visitors.values():
+            for session in visitor.sessions:
+                again.count(session, 1)
+    assert state.waiting.earliest_ms() == again.earliest_ms()
+    assert state.waiting._starts == again._starts
+
+
 def check(lane: Lane, rules: Rules) -> None:
     """Everything the lane says is what its logs say, apart from what other topics made late."""
     late = lane.late()
@@ -96,6 +112,8 @@ def check(lane: Lane, rules: Rules) -> None:
     if lane.wall_ms is not None and verdict.highest_clock > -FOREVER:
         assert snapshot.as_of_ms == max(state.progress.live_ms, verdict.highest_clock)
     check_snapshot(snapshot, facts(verdict.counted, rules, state.progress.live_ms))
+    check_results(lane, verdict.counted, rules)
+    check_waiting(lane)
 
 
 @given(made=drafts(), unit=UNITS, tolerance=TOLERANCES, steps=STEPS, every=st.booleans())
@@ -172,6 +190,10 @@ def _kept(lane: Lane) -> dict[str, dict[str, Any]]:
         for table in (Table.BUCKETS, Table.TOTALS, Table.SEEN)
     }
     kept["answers"] = dict(tables[Table.ANSWERS])
+    kept["settling"] = {f: msgspec.msgpack.decode(value) for f, value in tables[Table.SETTLING].items()}
+    kept["settled"] = {field: unpack(value) for field, value in tables[Table.SETTLED].items()}
+    kept["closed"] = dict(tables[Table.CLOSED])
+    kept["final"] = {"through": lane.partition.state.final_through_ms}
     for site in lane.partition.state.sites.values():
         kept[f"visitors of {site.site_id}"] = msgspec.to_builtins(site.visitors)
         kept[f"totals of {site.site_id}"] = {

@@ -3,8 +3,10 @@
 from schemas.topics import (
     DEAD_LETTER_TOPICS,
     INPUT_TOPICS,
+    KPI_RESULTS,
     KPI_SNAPSHOTS,
     OUTPUT_MARKS,
+    OUTPUT_TOPICS,
     SESSIONS,
     TOPIC_OF_TYPE,
     dead_letter_topic,
@@ -30,7 +32,7 @@ def test_names() -> None:
 
 def test_settings_of_each_topic() -> None:
     specs = {spec.name: spec for spec in topic_specs(partitions=8)}
-    assert set(specs) == {*INPUT_TOPICS, *DEAD_LETTER_TOPICS, SESSIONS, KPI_SNAPSHOTS, OUTPUT_MARKS}
+    assert set(specs) == {*INPUT_TOPICS, *DEAD_LETTER_TOPICS, *OUTPUT_TOPICS, OUTPUT_MARKS}
     for name in INPUT_TOPICS:
         assert specs[name].partitions == 8
         assert specs[name].config() == {
@@ -46,6 +48,8 @@ def test_settings_of_each_topic() -> None:
     assert specs[SESSIONS].config()["retention.ms"] == str(30 * DAY_MS)
     assert specs[KPI_SNAPSHOTS].config()["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[KPI_SNAPSHOTS].config()
+    assert specs[KPI_RESULTS].config()["cleanup.policy"] == "compact,delete"
+    assert specs[KPI_RESULTS].config()["retention.ms"] == str(30 * DAY_MS)
     assert specs[OUTPUT_MARKS].partitions == 8
     assert specs[OUTPUT_MARKS].config()["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[OUTPUT_MARKS].config()
