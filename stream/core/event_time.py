@@ -120,6 +120,14 @@ class Progress(msgspec.Struct):
         return end_ms if end_ms <= NEVER_MS else end_ms // grid_ms * grid_ms
 
 
+def has_passed(wall_ms: int, since_ms: int, period_ms: int) -> bool:
+    """Whether a period of the wall clock is over; also when the clock was set back behind its beginning.
+
+    Else whatever is done once a period would rest for as long as the clock was wrong.
+    """
+    return not 0 <= wall_ms - since_ms < period_ms
+
+
 def late_before_ms(topic_is_survey: bool, policy: Policy) -> tuple[int, int]:
     """Tolerances (against T, against the topic's own clock): an event is late when it is older by more.
 

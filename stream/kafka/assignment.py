@@ -21,6 +21,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from stream.core.event_time import has_passed
 from stream.kafka.errors import WorkerRefused
 from stream.kafka.identity import reading_positions
 from stream.kafka.lane import Lane
@@ -147,7 +148,7 @@ class Assignment:
         A batch that is lost on the way through Faust is noticed by the next one of its topic, which starts
         too high; this is for the last one before silence.
         """
-        if self._processing or self._wall_ms() - self._processed_at_ms < _LOST_AFTER_MS:
+        if self._processing or not has_passed(self._wall_ms(), self._processed_at_ms, _LOST_AFTER_MS):
             return
         placed = self._thread().placed
         for lane in list(self.lanes.values()):

@@ -127,7 +127,7 @@ class Lane:
     def _note(self, partition: Partition, replies: Mapping[str, Reply | None]) -> bool:
         """Tell the partition how far its logs reach. False when one of them cannot be the log we read."""
         for topic, reply in replies.items():
-            if reply is not None and reply.arrived_ms > self._replied_ms.get(topic, 0):
+            if reply is not None and reply.arrived_ms != self._replied_ms.get(topic):
                 self._replied_ms[topic] = reply.arrived_ms
                 partition.replied(topic, reply.log_end, reply.arrived_ms)
                 if reply.log_end < partition.positions[topic]:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.headers import SNAPSHOT_SCHEMA, snapshot_identity
 from schemas.keys import split_key
 from schemas.topics import KPI_SNAPSHOTS
+from stream.core.event_time import has_passed
 from stream.kafka.log_probe import ProbeFailed
 from stream.kafka.log_reader import read_topic
 from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputProducer
@@ -84,12 +85,12 @@ class Publisher:
         self._incoherent_since_ms: int | None = None
         self._header_at_ms = 0
         self._was_current = False
-        self._rest_until_ms = 0
+        self._failed_at_ms = 0
 
     async def tick(self, active: bool) -> None:
         """Publish when we are the publisher and something is due."""
         now_ms = self._wall_ms()
-        if not active or now_ms < self._rest_until_ms:
+        if not active or not has_passed(now_ms, self._failed_at_ms, _PAUSE_MS):
             if not active and self._published is not None:
                 await self._step_down()
             return
@@ -98,7 +99,7 @@ class Publisher:
             await self._publish(published, now_ms)
         except (TimeoutError, StoreUnreachable, KafkaError, ProbeFailed, Fenced, OSError) as error:
             log.warning("snapshots wait", reason=str(error) or repr(error))
-            self._rest_until_ms = now_ms + _PAUSE_MS
+            self._failed_at_ms = now_ms
             await self._step_down()
 
     async def close(self) -> None:
@@ -150,7 +151,7 @@ class Publisher:
             if _differs(published.records.get(key), record)
         }  # fmt: skip
         gone = [key for key in published.open_keys if key not in snapshot.records and _window_of(key) in due]
-        if not changed and not gone and now_ms - self._header_at_ms < _HEADER_EVERY_MS:
+        if not changed and not gone and not has_passed(now_ms, self._header_at_ms, _HEADER_EVERY_MS):
             return
         await self._send(published, snapshot, changed, gone, now_ms)
 
@@ -160,7 +161,7 @@ class Publisher:
             return True
         if self._incoherent_since_ms is None:
             self._incoherent_since_ms = now_ms
-        return now_ms - self._incoherent_since_ms >= _PATIENCE_MS
+        return has_passed(now_ms, self._incoherent_since_ms, _PATIENCE_MS)
 
     def _due(self, published: Published, snapshot: Snapshot, now_ms: int) -> set[str]:
         """All windows at the moment when everything readable is in: then all figures are of one instant."""
@@ -169,7 +170,7 @@ class Publisher:
         windows = {*ALL_WINDOWS, *map(_window_of, published.open_keys)}
         due = {
             window for window in windows
-            if settled or now_ms - self._published_at.get(window, 0) >= _EVERY_MS.get(window, 0)
+            if settled or has_passed(now_ms, self._published_at.get(window, 0), _EVERY_MS.get(window, 0))
         }  # fmt: skip
         self._published_at.update(dict.fromkeys(due, now_ms))
         return due

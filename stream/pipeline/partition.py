@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
-from stream.core.event_time import NEVER_MS
+from stream.core.event_time import NEVER_MS, has_passed
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
 from stream.pipeline import changes
@@ -275,13 +275,13 @@ class Partition:
             stored = {}
         settle(self.state, stored, changed.puts, changed.drops)
         now_ms = wall_ms or 0
-        if timed if wall_ms is None else now_ms - self._windows_at_ms >= _WINDOWS_EVERY_MS:
+        if timed if wall_ms is None else has_passed(now_ms, self._windows_at_ms, _WINDOWS_EVERY_MS):
             changed.puts[Table.WINDOWS] = changes.take_windows(self.state, self._waiting_windows)
             self._window_end_ms = self.state.window_end_ms
             self._windows_at_ms = now_ms
         outputs, self.state.outputs = self.state.outputs, []
         idle = changed.empty and not outputs and self._produced == self._last_produced
-        if timed and idle and self.head and now_ms - self.head.written_at_ms < _HEARTBEAT_MS:
+        if timed and idle and self.head and not has_passed(now_ms, self.head.written_at_ms, _HEARTBEAT_MS):
             return
         entry = self._outbox_next
         if outputs:

@@ -39,6 +39,8 @@ SessionKey = tuple[str, str, str]
 """Site, visitor, start."""
 
 FINAL_AFTER_GAPS = 2
+OVERLONG_EVENTS = 10_000
+OVERLONG_MS = 24 * 3_600_000
 GRID_MS = 1000
 """Shown time moves in steps of a second."""
 
@@ -173,7 +175,7 @@ def _fields(run: Sequence[Accepted], answered: Sequence[int], rules: Rules) -> d
         "device": device_of(first.event),
         "country": first.event.country,
         "plan": first.event.plan,
-        "overlong": False,
+        "overlong": len(run) > OVERLONG_EVENTS or last.t - first.t > OVERLONG_MS,
         "profile": "latido",
     }
 
