@@ -25,6 +25,7 @@ _SCENARIOS: Final[dict[str, Callable[[Options], list[Section]]]] = {
     "backlog": scenarios.backlog,
     "mixed": scenarios.mixed,
     "latency": scenarios.latency,
+    "standstill": scenarios.standstill,
     "sessions": scenarios.open_sessions,
     "publisher": scenarios.publisher,
 }

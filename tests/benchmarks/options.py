@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-SCENARIOS: Final = ("backlog", "mixed", "latency", "sessions", "publisher")
+SCENARIOS: Final = ("backlog", "mixed", "latency", "standstill", "sessions", "publisher")
 LEAST_EVENTS: Final = 30_000
 """Below, the whole backlog may be one commit per partition, and there is nothing between first and last."""
 _SMOKE: Final = {

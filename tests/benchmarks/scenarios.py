@@ -14,9 +14,10 @@ from tests.benchmarks.options import Options
 from tests.benchmarks.publishing import measure_ticks
 from tests.benchmarks.report import say
 from tests.benchmarks.sampling import spent
+from tests.benchmarks.standstill import RATE, SETTLE_S, measure_standstill
 from tests.benchmarks.throughput import Work, work_off
 from tests.benchmarks.truth import Truth, recompute
-from tests.benchmarks.workload import RECORD_BYTES, SHARES, Workload
+from tests.benchmarks.workload import PARTITIONS, RECORD_BYTES, SHARES, Workload
 
 SNAPSHOT_CEILING_S: Final = 3.0
 RESTART_CEILING_S: Final = 10.0
@@ -69,6 +70,24 @@ def latency(options: Options) -> list[Section]:
         took_s = found.to_snapshot.p95
         raise TooSlow(f"click to snapshot took {took_s:.1f} s, {SNAPSHOT_CEILING_S:g} s are allowed")
     return [_latency_section(found, options.seconds)]
+
+
+def standstill(_: Options) -> list[Section]:
+    """Joining, leaving, dying."""
+    say("standstill: a second worker joins, leaves, joins again, is killed")
+    found = measure_standstill()
+    text = (
+        f"{RATE:,} page views a second over {PARTITIONS} partitions, a worker that stays and one that "
+        f"comes and goes: the longest time in which some partition applied nothing, from the event to "
+        f"{SETTLE_S:g} s after the new owners. The session timeout is 6 s."
+    )
+    figures = [
+        Figure("nothing happens", milliseconds(found.undisturbed_s)),
+        Figure("a worker joins", milliseconds(found.join_s), "300 ms", "200 ms"),
+        Figure("a worker leaves (SIGTERM)", milliseconds(found.leave_s), "1000 ms", "700 ms"),
+        Figure("a worker dies (kill -9)", milliseconds(found.kill_s), "7000 ms", "6000 ms"),
+    ]
+    return [Section("Standing still", text, figures)]
 
 
 def open_sessions(options: Options) -> list[Section]:

@@ -15,7 +15,7 @@ from stream.core.sessions import Visitor
 from stream.pipeline.changes import decode_head
 from stream.pipeline.partition_state import PartitionHead
 from stream.pipeline.ports import Table
-from stream.tables.layout import COMMIT, HEAD, Layout
+from stream.tables.layout import COMMIT, HEAD, OWNER, Layout
 from tests.benchmarks.truth import GAP_MS
 from tests.benchmarks.workload import PARTITIONS
 
@@ -52,6 +52,13 @@ class StoreView:
         for meta in self._metas:
             flight.hget(meta, HEAD)
         return [None if data is None else decode_head(data) for data in flight.execute()]
+
+    def owners(self) -> int:
+        """How many processes own the partitions."""
+        flight = self._redis.pipeline(transaction=False)
+        for meta in self._metas:
+            flight.hget(meta, OWNER)
+        return len({owner.split(b":")[1] for owner in flight.execute() if owner})
 
     def commit_ids(self) -> list[str]:
         """The last commit of each partition, '' before the first."""
