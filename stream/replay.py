@@ -36,7 +36,7 @@ from stream.pipeline.take_results import encode_result, results_of_one
 from stream.pipeline.take_snapshot import encode_record, take_snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
-_BATCH_RECORDS = 2000
+_BATCH_RECORDS = 20_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
 What = Literal["sessions", "snapshot", "results", "accounting", "dead-letters"]

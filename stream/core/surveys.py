@@ -46,13 +46,12 @@ def insert(history: History, answer: Answer, *, every: bool = False) -> list[tup
     """Keep `answer` in its place. Returns what counts from now on (sign 1) and what no longer does (-1)."""
     before = latest(history)
     history.answers.append(answer)
-    history.answers.sort(key=_order)
-    if every:
+    if len(history.answers) > 1:
+        history.answers.sort(key=_order)
+    if every or before is None:
         return [] if answer.score is None else [(answer, 1)]
     after = latest(history)
-    if after is before or after is None:
-        return []
-    return [(after, 1)] if before is None else [(before, -1), (after, 1)]
+    return [] if after is None or after is before else [(before, -1), (after, 1)]
 
 
 def _order(answer: Answer) -> tuple[object, ...]:
@@ -62,6 +61,9 @@ def _order(answer: Answer) -> tuple[object, ...]:
     return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max, said
 
 
+_NOTHING = (None,) * len(ANSWER_DIMENSIONS)
+
+
 def _said(answer: Answer) -> tuple[str | None, ...]:
     """The values of `ANSWER_DIMENSIONS`."""
     return answer.channel, answer.campaign, answer.device, answer.country, answer.plan
@@ -69,8 +71,11 @@ def _said(answer: Answer) -> tuple[str | None, ...]:
 
 def dimensions_of(answer: Answer) -> tuple[tuple[str, str], ...]:
     """(dimension, value) of everything the answer says about itself."""
-    said = zip(ANSWER_DIMENSIONS, _said(answer), strict=True)
-    return tuple((dimension, value) for dimension, value in said if value is not None)
+    said = _said(answer)
+    if said == _NOTHING:
+        return ()
+    named = zip(ANSWER_DIMENSIONS, said, strict=True)
+    return tuple((dimension, value) for dimension, value in named if value is not None)
 
 
 def latest(history: History) -> Answer | None:
