@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import IO, Literal, TextIO
+from typing import IO, Literal
 
 import msgspec
 
@@ -29,8 +29,9 @@ from stream.pipeline.batch import Batch, Output
 from stream.pipeline.dead_letters import listed
 from stream.pipeline.partition import Partition
 from stream.pipeline.partition_state import Accounting
-from stream.pipeline.ports import Partial
+from stream.pipeline.ports import Partial, Table
 from stream.pipeline.profile_views import Accepted, Views
+from stream.pipeline.scores import all_scores
 from stream.pipeline.session_record import session_record
 from stream.pipeline.take_results import encode_result, results_of_one
 from stream.pipeline.take_snapshot import encode_record, take_snapshot
@@ -39,7 +40,7 @@ from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 _BATCH_RECORDS = 20_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
-What = Literal["sessions", "snapshot", "results", "accounting", "dead-letters"]
+What = Literal["sessions", "snapshot", "results", "scores", "accounting", "dead-letters"]
 
 
 class _Routing(msgspec.Struct):
@@ -70,26 +71,23 @@ class Semantics(msgspec.Struct, frozen=True):
     zone: tzinfo = UTC  # says when midnight is, for profiles that cut there
 
 
-def replay(
+def replay_lines(
     files: Sequence[str],
     *,
     what: What,
     policy: Policy,
     until_final: bool,
-    out: TextIO,
     semantics: Semantics = Semantics(),  # noqa: B008  (frozen)
-) -> int:
-    """Replay `files` ('-' is standard input) as one arrival order and print JSON lines to `out`.
+) -> list[str]:
+    """Replay `files` ('-' is standard input) as one arrival order; the JSON lines to print.
 
     Raises OSError when a file cannot be read.
     """
     with ExitStack() as stack:
         sources = [stack.enter_context(_open(name)) for name in files]
-        for line in asyncio.run(
+        return asyncio.run(
             run(sources, what=what, policy=policy, until_final=until_final, semantics=semantics)
-        ):
-            out.write(line + "\n")
-    return 0
+        )
 
 
 class Compared(msgspec.Struct):
@@ -141,6 +139,9 @@ async def run(
         return [_accounting(partition)]
     if what == "results":
         return _results(partition, store)
+    if what == "scores":
+        answers = store.partition(0).tables[Table.ANSWERS]
+        return [msgspec.json.encode(one).decode() for one in all_scores(answers)]
     views = None
     if profile is not None and events is not None:
         views = Views(partition.state, events, profile, semantics.zone, until_final)

@@ -1,4 +1,4 @@
-"""Commands that show the published KPIs: kpi, watch."""
+"""Commands that show what is counted: kpi, watch, scores."""
 
 from __future__ import annotations
 
@@ -81,6 +81,32 @@ def watch(
     if as_json:
         asyncio.run(watching.print_changes(chosen, choice))
     raise typer.Exit(asyncio.run(watching.watch(chosen, choice)))
+
+
+def scores(
+    person: Annotated[
+        str,
+        typer.Argument(metavar="CUSTOMER", help="Customer id; of answers without, respondent or visitor."),
+    ],
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Site = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a customer's NPS and CSAT answers, the oldest first.
+
+    \b
+    Example:
+      latido scores c-1001
+      latido scores c-1001 --json | jq .score
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+
+    from stream.commands.scoring import print_scores
+
+    raise typer.Exit(asyncio.run(print_scores(chosen, person, site, as_json=as_json)))
 
 
 def _choice(site: str | None, window: list[str] | None, segment: str, as_json: bool) -> Choice:

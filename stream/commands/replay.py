@@ -5,19 +5,25 @@ from __future__ import annotations
 import enum
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 
 from stream.commands import options
+from stream.commands.board import Windows
+
+if TYPE_CHECKING:
+    from stream.replay import What as Asked
 
 
 class What(enum.StrEnum):
     SESSIONS = "sessions"
     SNAPSHOT = "snapshot"
     RESULTS = "results"
+    KPI = "kpi"
+    SCORES = "scores"
     ACCOUNTING = "accounting"
     DEAD_LETTERS = "dead-letters"
 
@@ -62,7 +68,14 @@ Zone = Annotated[
 
 def replay(
     files: Files,
-    what: Annotated[What, typer.Option("--print", help="What to print, as JSON lines.")] = What.SNAPSHOT,
+    what: Annotated[
+        What, typer.Option("--print", help="What to print, as JSON lines; kpi is a table for people.")
+    ] = What.SNAPSHOT,
+    window: Windows = None,
+    segment: Annotated[
+        str | None,
+        typer.Option("--segment", metavar="NAME", help="Of kpi and snapshot: all, or such as channel=Email."),
+    ] = None,
     gap: Annotated[
         str | None, typer.Option(metavar="TIME", help="Silence that ends a session, such as 30m.")
     ] = None,
@@ -91,8 +104,11 @@ def replay(
     --profile prints sessions and snapshots as another tool would cut and judge them, from the same
     accepted events (docs/profiles.md). It is for recorded events only: the live worker runs latido.
 
+    --print kpi shows what `latido kpi` shows of a worker, --print scores each person's answers in time order.
+
     \b
     Example:
+      latido replay events.jsonl.gz --print kpi --window all --segment channel=Email
       latido replay events.jsonl.gz --print sessions --gap 30m --until-final
       latido replay events.jsonl.gz --print results --timezone Europe/Madrid --until-final
       latido replay events.jsonl.gz --print sessions --profile matomo --timezone Europe/Madrid
@@ -100,6 +116,10 @@ def replay(
     """
     from stream.settings import policy, read_goals
 
+    if what not in (What.KPI, What.SNAPSHOT) and (window or segment):
+        raise typer.BadParameter(
+            f"is of --print kpi and snapshot, not of {what}", param_hint="--window, --segment"
+        )
     if gap is not None and profile is not ProfileName.LATIDO:
         raise typer.BadParameter(f"the profile {profile} has a gap of its own", param_hint="--gap")
     chosen = policy(
@@ -110,18 +130,15 @@ def replay(
     zone = zone_of(timezone)
     chosen = msgspec.structs.replace(chosen, zone=zone.key, zones=())
     options.quiet_logs()
+    from stream.commands.replay_view import Wanted, show
     from stream.core.profiles import PROFILES
-    from stream.replay import Semantics
-    from stream.replay import replay as run_replay
+    from stream.replay import Semantics, replay_lines
 
-    semantics = Semantics(PROFILES[profile.value], zone)
-    raise typer.Exit(
-        run_replay(
-            files,
-            what=what.value,
-            policy=chosen,
-            until_final=until_final,
-            out=sys.stdout,
-            semantics=semantics,
-        )
+    lines = replay_lines(
+        files,
+        what="snapshot" if what is What.KPI else cast("Asked", what.value),
+        policy=chosen,
+        until_final=until_final,
+        semantics=Semantics(PROFILES[profile.value], zone),
     )
+    show(lines, Wanted(tuple(window or ()), segment, as_table=what is What.KPI), sys.stdout)

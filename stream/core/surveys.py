@@ -31,6 +31,7 @@ class Answer(msgspec.Struct, array_like=True, gc=False, frozen=True):
     device: str | None = None
     country: str | None = None
     plan: str | None = None
+    person: str | None = None  # who answered, as far as it says; None where it says nobody
 
 
 class History(msgspec.Struct, array_like=True, gc=False):

@@ -12,12 +12,25 @@ from stream.pipeline.count_elements import add_counts
 from stream.pipeline.partition_state import ANSWER_CHANGED, PartitionState, Site, history_field
 from stream.pipeline.user_agents import agent_of
 
+HISTORIES_OF_A_PERSON = 1000
+"""More surveys than anybody answers: whoever sends one name with all answers must not cost more and more."""
+
 
 def respondent_of(event: SurveyAnswer) -> str:
     """Who answered: the respondent, else the customer, else the visitor; '' is one of its own."""
     if event.respondent_id is not None:
         return f"r{event.respondent_id}" if event.respondent_id else f"e{event.visitor_id}|{event.event_id}"
     return f"c{event.customer_id}" if event.customer_id is not None else f"v{event.visitor_id}"
+
+
+def person_of(event: SurveyAnswer) -> str | None:
+    """Under whose name the answer can be found: the customer, else the respondent, else the visitor.
+
+    One without any identity on purpose (an empty respondent) belongs to nobody.
+    """
+    if event.respondent_id == "":
+        return None
+    return event.customer_id or event.respondent_id or event.visitor_id
 
 
 def answers_field(event: SurveyAnswer) -> str:
@@ -38,6 +51,8 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
     if answer.score is None:
         _count_answer(state, site, event.survey_id, answer, surveys.skip_counts(kind), 1)
     state.touched_histories[field] = history
+    if answer.person is not None:
+        _index(state, answer.person, field)
     _count_inside(state, site, event.survey_id, history, answer)
     _mark(state, site, event, t)
 
@@ -49,8 +64,15 @@ def _answer_of(event: SurveyAnswer, t: int) -> surveys.Answer:
         device = agent_of(event.user_agent).device
     return surveys.Answer(
         t, event.event_id, event.score, event.scale_min, event.scale_max,
-        event.channel, event.campaign, device, event.country, event.plan,
+        event.channel, event.campaign, device, event.country, event.plan, person_of(event),
     )  # fmt: skip
+
+
+def _index(state: PartitionState, person: str, field: str) -> None:
+    """Remember in which histories the person's answers stand."""
+    fields = state.people.get(person, ())
+    if field not in fields and len(fields) < HISTORIES_OF_A_PERSON:
+        state.people[person] = state.touched_people[person] = (*fields, field)
 
 
 def _tallies_of(

@@ -24,6 +24,7 @@ from stream.pipeline.partition_state import (
     Site,
     answer_id_field,
     closing_deadlines,
+    person_field,
     visitor_field,
 )
 from stream.pipeline.ports import Stored, Table
@@ -76,6 +77,8 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
     puts[Table.ANSWERS] = {field: _encode(history) for field, history in state.touched_histories.items()}
     for key, content in state.new_answer_ids.items():
         puts[Table.ANSWERS][answer_id_field(key)] = _encode(content)
+    for person, fields in state.touched_people.items():
+        puts[Table.ANSWERS][person_field(person)] = _encode(fields)
     puts[Table.DEDUPE] = state.dedupe.take_new(commit_name)
     if state.progress.progress_ms > NEVER_MS:
         horizon_ms = state.progress.progress_ms - state.policy.lateness_ms
@@ -88,6 +91,7 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
             _tally_changes(state, site, name, tally, puts, drops, waiting)
     state.touched, state.parted = {}, {}
     state.touched_histories, state.histories = {}, {}
+    state.touched_people, state.people = {}, {}
     state.new_answer_ids, state.answer_ids = {}, {}
     return Changes(puts, drops)
 
@@ -259,6 +263,21 @@ def admit_answer_id(state: PartitionState, key: int, value: bytes | None) -> Non
     """Whether an answer was counted before, read through for this batch."""
     if value is not None:
         state.answer_ids[key] = msgspec.msgpack.decode(value, type=int)
+
+
+def admit_person(state: PartitionState, person: str, value: bytes | None) -> None:
+    """Where a person's earlier answers stand, read through for this batch."""
+    if value is not None:
+        state.people[person] = decode_fields(value)
+
+
+def decode_fields(value: bytes) -> tuple[str, ...]:
+    """The histories that a person's field names."""
+    return msgspec.msgpack.decode(value, type=tuple[str, ...])
+
+
+def decode_history(value: bytes) -> History:
+    return _decode_history(value)
 
 
 def admit_history(state: PartitionState, field: str, value: bytes | None) -> None:

@@ -16,7 +16,7 @@ from stream.core.event_time import NEVER_MS, has_passed
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
 from stream.pipeline import changes
-from stream.pipeline.apply_answer import answers_field
+from stream.pipeline.apply_answer import answers_field, person_of
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.end_sessions import sweep
@@ -29,6 +29,7 @@ from stream.pipeline.partition_state import (
     PartitionHead,
     PartitionState,
     answer_id_field,
+    person_field,
     visitor_field,
 )
 from stream.pipeline.ports import (
@@ -245,18 +246,21 @@ class Partition:
         return list(strangers.values())
 
     async def _read_answers(self, answers: Sequence[SurveyAnswer]) -> None:
-        """The respondents' histories, and whether these answers were counted before."""
+        """The respondents' histories, whether these answers were counted before, and who else they are of."""
         if not answers:
             return
         topic = self.state.progress.survey
         keys = dict.fromkeys(event_key(topic, answer) for answer in answers)
         fields = dict.fromkeys(answers_field(answer) for answer in answers)
-        wanted = [*fields, *map(answer_id_field, keys)]
-        values = await self._tables.read(self.number, Table.ANSWERS, wanted)
+        people = dict.fromkeys(one for one in map(person_of, answers) if one is not None)
+        wanted = [*fields, *map(answer_id_field, keys), *map(person_field, people)]
+        values = iter(await self._tables.read(self.number, Table.ANSWERS, wanted))
         for field, value in zip(fields, values, strict=False):
             changes.admit_history(self.state, field, value)
-        for key, value in zip(keys, values[len(fields) :], strict=True):
+        for key, value in zip(keys, values, strict=False):
             changes.admit_answer_id(self.state, key, value)
+        for person, value in zip(people, values, strict=True):
+            changes.admit_person(self.state, person, value)
 
     async def _commit(self, wall_ms: int | None, *, timed: bool = False) -> None:
         commit_id = uuid.uuid4().hex

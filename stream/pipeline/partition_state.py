@@ -175,6 +175,7 @@ class PartitionState:
         self.zones: dict[str, str] = {}  # of the sites whose zone is not UTC
         self.dedupe = Dedupe()
         self.histories: dict[str, History] = {}  # read through: only those of the current batch
+        self.people: dict[str, tuple[str, ...]] = {}  # the same: whoever answered -> fields of histories
         self.answer_ids: dict[int, int] = {}  # the same: event key -> content of answers counted before
         self.settles = policy.settles
         self.waiting = Waiting(policy)
@@ -189,6 +190,7 @@ class PartitionState:
         self.touched: dict[int, Visitor] = {}
         self.parted: dict[int, Visitor] = {}  # finalised: leave the hot table
         self.touched_histories: dict[str, History] = {}
+        self.touched_people: dict[str, tuple[str, ...]] = {}
         self.new_answer_ids: dict[int, int] = {}
         self.renamed: list[tuple[Visitor, Session]] = []  # published under an id that may be wrong now
         self.unpublished: dict[int, tuple[Visitor, Session]] = {}  # ended while reading history
@@ -236,6 +238,11 @@ def history_field(site_id: str, survey_id: str, kind: str, respondent: str) -> s
 def answer_id_field(key: int) -> str:
     """Field that remembers the answer counted under an event key, beside the histories."""
     return f"#{key:x}"
+
+
+def person_field(person: str) -> str:
+    """Field that names the histories with answers of a person, beside the histories."""
+    return f"@{person}"
 
 
 def closing_deadlines(visitor: Visitor, progress_ms: int, policy: Policy) -> Iterator[int]:

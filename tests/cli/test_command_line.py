@@ -56,6 +56,7 @@ def test_there_are_all_commands() -> None:
         "collector",
         "watch",
         "kpi",
+        "scores",
         "replay",
         "ingest",
         "config",
