@@ -57,7 +57,8 @@ class Session(BaseModel):
     is_active: bool
     """At least one click, form submission or survey answer."""
     is_engaged: bool | None = None
-    visit_number: Annotated[int, Field(ge=1)] | None = None
+    visit_number: Annotated[int, Field(ge=1)]
+    """Which visit of the visitor it is; 1 again after a silence longer than the visitor memory."""
     entry_page: str | None = None
     exit_page: str | None = None
     referrer_host: str | None = None

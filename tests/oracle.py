@@ -31,6 +31,8 @@ from stream.demo.plain_channels import campaign_of, channel_of, host_of
 from tests.builders import Item
 
 FOREVER = 10**18
+# By these there are new and returning visitors.
+ARRIVALS = ("channel", "campaign", "device", "country", "plan")
 DIMENSIONS = {name: name for name in ("channel", "campaign", "device", "country", "plan")} | {
     "referrer": "referrer_host", "landing_page": "entry_page", "exit_page": "exit_page",
 }  # fmt: skip
@@ -53,6 +55,7 @@ class Rules:
     survey_tolerance: int | None
     attribution: int
     goals: tuple[tuple[str, str, str], ...] = ()
+    memory: int = 400 * 86_400_000
     every_answer: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
     zones: tuple[tuple[str, str], ...] = ()  # (site, IANA name), elsewhere UTC
@@ -160,6 +163,12 @@ class Visit:
     events: list[Counted]
     answers: list[int]
     goals: set[str]
+    number: int = 1
+    away: int = 0  # since the visit before, if this is not the first one
+
+    @property
+    def visitor(self) -> tuple[str, str]:
+        return self.events[0].event.site_id, self.events[0].event.visitor_id
 
     @property
     def first(self) -> int:
@@ -199,6 +208,7 @@ class Visit:
             "impressions": self.count(Impression),
             "engaged_ms": sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing)),
             "goals": sorted(self.goals),
+            "visit_number": self.number,
             "is_bounce": self.is_bounce,
             "is_engaged": len(views) >= 2 or self.last - self.first >= 10_000 or bool(self.goals),
             "entry_page": None if entry is None else path(entry),
@@ -247,7 +257,22 @@ def visits(counted: Iterable[Counted], rules: Rules) -> list[Visit]:
             inside = [members[i] for i in run]
             goals = set[str]().union(*(rules.reached(one.event) for one in inside))
             found.append(Visit(inside, answers, goals))
+    for earlier, later in pairwise(found):
+        away = later.first - earlier.last
+        if earlier.visitor == later.visitor and away <= rules.memory:
+            later.number, later.away = earlier.number + 1, away
     return found
+
+
+def visits_of_visitors(found: Sequence[Visit]) -> dict[str, list[list[Visit]]]:
+    """Site -> the visits of each of its visitors; one who stayed away for too long is another one."""
+    groups: dict[str, list[list[Visit]]] = defaultdict(list)
+    for visit in found:
+        group = groups[visit.visitor[0]]
+        if visit.number == 1:
+            group.append([])
+        group[-1].append(visit)
+    return groups
 
 
 # ---------------------------------------------------------------- numbers
@@ -268,8 +293,9 @@ def facts(counted: Sequence[Counted], rules: Rules, live_ms: int) -> list[Fact]:
     found: list[Fact] = []
     for visit in visits(counted, rules):
         found += _session_facts(visit, rules, ended=live_ms - visit.last > rules.gap)
-    for events in by_visitor(counted).values():
-        found += _visitor_facts(events, rules)
+    for some in visits_of_visitors(visits(counted, rules)).values():
+        for known in some:
+            found += _visitor_facts([one for visit in known for one in visit.events], rules)
     for one in counted:
         found += _event_facts(one)
     return found + pair_facts(counted, rules) + _answer_facts(counted, rules)
@@ -304,6 +330,9 @@ def _session_facts(visit: Visit, rules: Rules, *, ended: bool) -> list[Fact]:
         if one in values and other in values
     ]
     found = [Fact(site, segment, visit.last, name, n) for segment in segments for name, n in numbers.items()]
+    begun = {"new": 1} if visit.number == 1 else {"returns": 1, "away_ms": visit.away}
+    arrived = ["all", *(f"{name}={values[name]}" for name in ARRIVALS if name in values)]
+    found += [Fact(site, segment, visit.first, name, n) for segment in arrived for name, n in begun.items()]
     goals = visit.goals if ended else ()
     return found + [Fact(site, f"goal={goal}", visit.last, "converted_sessions", 1) for goal in goals]
 
@@ -313,13 +342,13 @@ def _encoded(value: str) -> str:
 
 
 def _visitor_facts(events: Sequence[Counted], rules: Rules) -> list[Fact]:
-    members = [one for one in events if is_member(one.event)]
-    if not members:
+    events = [one for one in events if is_member(one.event)]
+    if not events:
         return []
-    site = members[0].event.site_id
-    found = [Fact(site, "all", members[-1].t, "visitors", 1)]
+    site = events[0].event.site_id
+    found = [Fact(site, "all", events[-1].t, "visitors", 1)]
     for goal, _, _ in rules.goals:
-        times = [one.t for one in members if goal in rules.reached(one.event)]
+        times = [one.t for one in events if goal in rules.reached(one.event)]
         found += [Fact(site, f"goal={goal}", t, "conversions", 1) for t in times]
         found += [Fact(site, f"goal={goal}", t, "converted_visitors", 1) for t in times[-1:]]
     return found

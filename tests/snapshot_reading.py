@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from statistics import stdev
 from typing import Any
+
+import pytest
 
 from schemas.snapshots import KpiSnapshot
 from stream.core.tallies import SegmentTally
 from stream.core.windows import ROLLING
 from stream.pipeline.take_snapshot import Snapshot, encode_record
-from tests.oracle import FOREVER, Fact, add_up
+from tests.oracle import FOREVER, Fact, Visit, add_up
 
 # name, width, width of the bucket to which the beginning is rounded up: by the semantics, in ms
 WINDOWS = {
@@ -24,16 +28,18 @@ WINDOWS = {
     "90d": (90 * 86_400_000, 3_600_000),
 }
 # What is published in windows longer than a day.
-OF_VISITORS = frozenset({"visitors"})
+OF_VISITORS = frozenset({"visitors", "new", "returns", "away_ms"})
 OF_ANSWERS = frozenset(
     {"promoters", "passives", "detractors", "nps_skipped", "csat_satisfied", "csat_answers"}
 )
 OF_PAGES = ("1h", "24h", "all")
+SHORTER_THAN_A_DAY = ("1m", "5m", "30m", "1h")
 LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 COUNTS = {
     "page_views": "page_views",
     "form_submissions": "form_submissions",
     "unique_visitors": "visitors",
+    "new_visitors": "new",
     "impressions": "impressions",
     "clicks": "clicks",
     "conversions": "conversions",
@@ -54,12 +60,7 @@ def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
     published = read(snapshot)
     for name in ("all", *WINDOWS):
         low, before_low = limits(name, snapshot.as_of_ms)
-        told = [
-            fact
-            for fact in facts
-            if (name not in LONG or fact.metric in LONG[name])
-            and (name in OF_PAGES or "_page" not in fact.segment.partition("=")[0])
-        ]
+        told = [fact for fact in facts if is_told(fact, name)]
         now, before = add_up(told, low, FOREVER), add_up(told, before_low, low)
         for site, segment in {*now, *(k[1:] for k in published if k[0] == name)}:
             kpis = published.get((name, site, segment))
@@ -81,6 +82,15 @@ def published_of(kpis: dict[str, Any], counts: Counter[str]) -> Counter[str]:
     if "open_rate" not in kpis:  # no position of a mail, and one surface only
         return Counter({name: n for name, n in counts.items() if n > 0 and name not in MAILS})
     return +counts
+
+
+def is_told(fact: Fact, window: str) -> bool:
+    """Whether it has a part in the figures of a window."""
+    if window in LONG and fact.metric not in LONG[window]:
+        return False
+    if window in SHORTER_THAN_A_DAY and fact.metric in ("returns", "away_ms"):
+        return False
+    return window in OF_PAGES or "_page" not in fact.segment.partition("=")[0]
 
 
 def limits(name: str, end_ms: int) -> tuple[int, int]:
@@ -110,6 +120,7 @@ def counts_of(kpis: dict[str, Any]) -> Counter[str]:
     for name, metric in COUNTS.items():
         if name in kpis:
             found[metric] = kpis[name]["value"]
+    _read_loyalty(kpis, found)
     if "pages_per_session" in kpis:
         sessions, pages = kpis["sessions"], kpis["pages_per_session"]
         found["open"], found["ended"] = sessions["open"], sessions["ended"]
@@ -127,6 +138,44 @@ def counts_of(kpis: dict[str, Any]) -> Counter[str]:
         found["pinged"], found["engaged_ms"] = engaged["n"], round((engaged["value"] or 0) * engaged["n"])
     _read_rates(kpis, found)
     return +found
+
+
+def _read_loyalty(kpis: dict[str, Any], found: Counter[str]) -> None:
+    """Who is new and who returns; one number under several names is the same number."""
+    if "time_between_visits_ms" in kpis:
+        away = kpis["time_between_visits_ms"]
+        found["returns"], found["away_ms"] = away["n"], round((away["value"] or 0) * away["n"])
+    if "unique_visitors" in kpis:
+        n = found["visitors"]
+        assert kpis["returning_visitors"]["value"] == n - found["new"]
+        assert (kpis["new_visitor_rate"]["numerator"], kpis["new_visitor_rate"]["denominator"]) == (
+            found["new"], n,
+        )  # fmt: skip
+        for name in {"active_visitors", "dau", "wau", "mau"} & kpis.keys():
+            assert kpis[name]["value"] == n
+    if "new_session_rate" in kpis:
+        assert kpis["new_session_rate"]["numerator"] == found["new"]
+        if "sessions" in kpis:
+            assert kpis["new_session_rate"]["denominator"] == kpis["sessions"]["value"]
+
+
+def check_visits(snapshot: Snapshot, visitors: Mapping[str, list[list[Visit]]]) -> None:
+    """How often visitors came, and which part of a month's are there today."""
+    published = read(snapshot)
+    for site, some in visitors.items():
+        today = sum(v[-1].last >= limits("24h", snapshot.as_of_ms or 0)[0] for v in some)
+        for name in ("7d", "28d"):
+            kpis, low = published[name, site, "all"], limits(name, snapshot.as_of_ms or 0)[0]
+            often = [n for n in (sum(visit.last >= low for visit in visits) for visits in some) if n]
+            got = kpis["visits_per_visitor"]
+            assert got["n"] == len(often) == kpis["unique_visitors"]["value"]
+            assert got["value"] == (sum(often) / len(often) if often else None)
+            assert kpis["new_session_rate"]["denominator"] == sum(often)
+            if len(often) > 1:
+                assert got["sd"] == pytest.approx(stdev(often))
+            if name == "28d":
+                sticky = kpis["stickiness"]
+                assert (sticky["numerator"], sticky["denominator"]) == (today, len(often))
 
 
 def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
@@ -166,6 +215,7 @@ def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
         "bounce_rate": _share(before["bounces"], before["ended"]),
         "engaged_time_ms": _share(before["engaged_ms"], before["pinged"]),
         **{name: _share(before[metric], before["ended"]) for name, metric in SHARES.items()},
+        "time_between_visits_ms": _share(before["away_ms"], before["returns"]),
         "ctr": _share(before["clicks"], before["impressions"]),
         "unique_ctr": _share(before["pairs_clicked"], before["pairs_seen"]),
         "open_rate": _share(before["mails_opened"], before["mails"]),
@@ -197,8 +247,11 @@ def check_tally(tally: SegmentTally, end_ms: int) -> None:
             assert before == _sum(series.counts, before_low, low), f"before {window.name}"
             assert width // bucket_ms == low - before_low
             stores += [now, before, *series.counts.values()]
+    today = tally.window("24h")[0].get("visitors", 0)
     for window in ROLLING:
         told = [series.window(window.name)[0] for series in tally.series.values() if series.has(window.name)]
+        if window.name == "28d" and today:
+            told.append({"visitors_24h": today})
         assert tally.window(window.name)[0] == {name: n for counts in told for name, n in counts.items()}
     assert all(n > 0 for counts in stores for n in counts.values())
 

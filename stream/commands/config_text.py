@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 HIDDEN: Final = "(hidden)"
-DURATIONS: Final = frozenset({"gap", "grace", "survey_tolerance", "acknowledge_within"})
+DURATIONS: Final = frozenset({"gap", "grace", "survey_tolerance", "visitor_memory", "acknowledge_within"})
 
 
 def as_plain(settings: Settings) -> dict[str, Any]:

@@ -21,6 +21,8 @@ PAGE_WINDOWS: Final = frozenset({"1h", "24h", ALL_TIME, *SETTLED})
 SESSION_DIMENSIONS: Final = (*ORIGIN_DIMENSIONS, *PAGE_DIMENSIONS)
 # Counted since the first version; a state that names no others was computed by these alone.
 FIRST_DIMENSIONS: Final = frozenset({"channel", "campaign", "device", "country", "plan"})
+# By which visits are told apart into first and further ones: kept for months, so not by what has many values.
+ARRIVAL_DIMENSIONS: Final = ("channel", "campaign", "device", "country", "plan")
 SEPARATOR: Final = "+"
 
 

@@ -93,6 +93,8 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     grid_ms: int = SECOND_MS
     # Clicks on mail, ads and pushes count for an impression this long before (or after) them.
     attribution_ms: int = 7 * DAY_MS
+    # Who stays away for longer is forgotten, and new when they come back.
+    visitor_memory_ms: int = 400 * DAY_MS
     # Beyond these a session is `overlong`: it stores no further detail, its counts go on.
     overlong_events: int = 10_000
     overlong_ms: int = DAY_MS

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from stream.core import conversion, csat, ctr, engagement, nps
+from stream.core import conversion, csat, ctr, engagement, loyalty, nps
 from stream.core.dimensions import is_pair, windows_of
 from stream.core.kpi import PAIR, Definition, Kpi
 from stream.core.windows import Counts
 
 FAMILIES: dict[str, tuple[Definition, ...]] = {
     "engagement": engagement.KPIS,
+    "visitors": loyalty.KPIS,
     "clicks": ctr.KPIS,
     "conversion": conversion.KPIS,
     "NPS": nps.KPIS,

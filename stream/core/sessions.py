@@ -80,9 +80,19 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     pairs: Pairs | None = None  # element -> seen and clicked inside this session
     publication: Publication = UNPUBLISHED
     change: str | None = None  # why there will be another revision
+    converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
 
 
-UNSEEN = NEVER_MS  # before the first session event
+class Past(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """The visitor profile: what stays of visits that are final. Times in ms."""
+
+    first_ms: int  # first event of the first visit
+    visits: int
+    started_ms: int  # first and last event of the latest visit
+    last_ms: int
+    converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
+    # Visits before the latest, by the hour of their last event, for a month.
+    hours: dict[int, int] | None = None
 
 
 class Visitor(msgspec.Struct, array_like=True, gc=False):
@@ -90,13 +100,13 @@ class Visitor(msgspec.Struct, array_like=True, gc=False):
 
     site_id: str
     visitor_id: str
-    seen: int = UNSEEN  # ten-second bucket of the latest session event
+    past: Past | None = None  # of the visits that are final
     sessions: tuple[Session, ...] = ()  # by time, more than a gap apart
-    converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
     marks: list[int] | None = None  # times of survey answers
     exposures: list[Exposure] | None = None  # mail, ad and push elements
-    # Hours in which the visitor was counted besides that of `seen` (under ''), and converted besides that of
-    # `converted` (under the goal), while an accepted event may still fall into their day.
+    # Hours in which the visitor was counted besides that of their last event (under ''), and converted
+    # besides that of their latest conversion (under the goal), while an accepted event may still fall into
+    # their day.
     inside: dict[str, list[int]] | None = None
 
 
@@ -139,7 +149,14 @@ def merge(a: Session, b: Session) -> Session:
         pairs=merge_pairs(a.pairs, b.pairs),
         publication=_merge_publications(a.publication, b.publication),
         change="merge" if "merge" in (a.change, b.change) else None,
+        converted=_merge_converted(a.converted, b.converted),
     )  # fmt: skip
+
+
+def _merge_converted(a: dict[str, int] | None, b: dict[str, int] | None) -> dict[str, int] | None:
+    if not a or not b:
+        return a or b
+    return {goal: max(a.get(goal, NEVER_MS), b.get(goal, NEVER_MS)) for goal in a.keys() | b.keys()}
 
 
 def later_customer(a: Customer | None, b: Customer | None) -> Customer | None:

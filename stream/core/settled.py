@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-from stream.core import conversion, csat, engagement, nps
+from stream.core import conversion, csat, engagement, loyalty, nps
 from stream.core.calendar import Calendar, Window
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import MINUTE_MS, SECOND_MS, Policy
@@ -23,7 +23,7 @@ from stream.core.windows import TEN_SECONDS_MS, Counts, add
 # windows count the same things by other rules (`SegmentTally.sessions`, `hours` and `inside`).
 ROLLING_ONLY = frozenset({
     engagement.VISITORS, engagement.OPEN, engagement.OPEN_PAGES, conversion.CONVERTED_VISITORS,
-    nps.PROMOTERS, nps.PASSIVES, nps.DETRACTORS, csat.ANSWERS, csat.SATISFIED,
+    loyalty.VISIT_PAIRS, nps.PROMOTERS, nps.PASSIVES, nps.DETRACTORS, csat.ANSWERS, csat.SATISFIED,
 })  # fmt: skip
 
 VISIT = ""  # the name under which a visitor's presence is noted; no goal has it

@@ -56,15 +56,15 @@ def net_promoter_score(promoters: int, passives: int, detractors: int, skipped: 
                  low, high, "counted answers")  # fmt: skip
 
 
-def mean(total: int, squares: int, n: int, histogram: Mapping[int, int], *, of: str) -> Mean:
+def mean(total: int, squares: int, n: int, histogram: Mapping[int, int] | None, *, of: str) -> Mean:
     """Mean with standard deviation, t interval and percentiles.
 
-    `squares` is the sum of squares; `histogram` counts the values by `bucket_of`.
+    `squares` is the sum of squares; `histogram` counts the values by `bucket_of` (None: no percentiles).
     """
     if n == 0:
         return Mean(None, None, None, 0, None, None, None, of)
     average = total / n
-    p50, p95 = percentile(histogram, n, 50), percentile(histogram, n, 95)
+    p50, p95 = (None if histogram is None else percentile(histogram, n, percent) for percent in (50, 95))
     if n == 1:
         return Mean(average, None, None, 1, None, p50, p95, of)
     # In integers up to the division: no cancellation.

@@ -11,11 +11,25 @@ from typing import Generic, TypeVar
 import msgspec
 
 from stream.core.calendar import Window
+from stream.core.engagement import VISITORS
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
+from stream.core.loyalty import VISITORS_OF_DAY
 from stream.core.policy import HOUR_MS
 from stream.core.registry import metrics_of, that_apply
-from stream.core.windows import ALL_TIME, SERIES, TEN_SECONDS_MS, Counts, Series, SlidingSum, add, between
+from stream.core.windows import (
+    ALL_TIME,
+    DAY,
+    DAY_KIND,
+    MONTH,
+    SERIES,
+    TEN_SECONDS_MS,
+    Counts,
+    Series,
+    SlidingSum,
+    add,
+    between,
+)
 
 _FEW_BUCKETS = 32
 Metrics = frozenset[str] | None  # None: all of them
@@ -172,6 +186,7 @@ class SegmentTally:
         self.total: Counts = {}
         self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
         self._still_until_ms = FOREVER_MS
+        self._today = 0
 
     def settled_at(self, end_ms: int) -> bool:
         """Nothing is pending, and nothing slides out of or into a window that ends at `end_ms`."""
@@ -185,6 +200,8 @@ class SegmentTally:
         found: list[tuple[Counts, Counts]] = [
             buckets.window(name) for buckets in self.series.values() if buckets.has(name)
         ]
+        if name == MONTH and (today := self._visitors_of_day()):
+            found.append(({VISITORS_OF_DAY: today}, {}))
         if len(found) == 1:
             return found[0]
         now: Counts = {}
@@ -193,6 +210,10 @@ class SegmentTally:
             now |= sums[0]
             before |= sums[1]
         return now, before
+
+    def _visitors_of_day(self) -> int:
+        """So the month says which part of it the day is, as of one instant."""
+        return self.series[DAY_KIND].window(DAY)[0].get(VISITORS, 0)
 
     def settle(self, end_ms: int) -> Settled:
         """Let the windows end at `end_ms`, and apply what is pending."""
@@ -209,6 +230,9 @@ class SegmentTally:
         for kind, buckets in self.series.items():
             found.forgotten[kind] = buckets.slide(end_ms, found.windows)
             found.touched[kind] = buckets.take(rows, found.windows) if rows else set()
+        if DAY in found.windows and self._today != self._visitors_of_day():
+            self._today = self._visitors_of_day()
+            found.windows.add(MONTH)
         self._still_until_ms = min(buckets.still_until_ms for buckets in self.series.values())
         return found
 

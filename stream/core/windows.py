@@ -56,6 +56,7 @@ UP_TO_A_DAY = frozenset({
 OF_VISITORS = UP_TO_A_DAY | {"7d", "28d"}
 OF_ANSWERS = UP_TO_A_DAY | {"7d", "30d", "90d"}
 DAY, MONTH = "24h", "28d"  # of daily and monthly active visitors
+DAY_KIND = "m"  # of the series that has the day
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Series(msgspec.Struct, frozen=True):
 # Hours are kept twice: what answers need for half a year is little, what visitors need is kept a third of it.
 SERIES = (
     Series("t", tuple(window for window in ROLLING if window.bucket_ms == TEN_SECONDS_MS)),
-    Series("m", (WINDOWS["24h"],)),
+    Series(DAY_KIND, (WINDOWS["24h"],)),
     Series("v", (WINDOWS["7d"], WINDOWS["28d"])),
     Series("a", (WINDOWS["7d"], WINDOWS["30d"], WINDOWS["90d"])),
 )

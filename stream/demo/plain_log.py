@@ -61,6 +61,7 @@ class Rules:
     future_ms: int = 5 * MINUTE_MS
     survey_tolerance_ms: int | None = 30 * DAY_MS
     attribution_ms: int = 7 * DAY_MS
+    visitor_memory_ms: int = 400 * DAY_MS
     goals: tuple[Goal, ...] = ()
     every_answer: bool = False
     pairs: tuple[tuple[str, str], ...] = ()

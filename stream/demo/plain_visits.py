@@ -21,6 +21,7 @@ class Visit:
 
     events: list[Accepted]
     goals: set[str] = field(default_factory=set)
+    before: Visit | None = None  # the visitor's visit before this one, if they were still known
 
     @property
     def first(self) -> int:
@@ -44,6 +45,13 @@ class Visit:
     @property
     def is_engaged(self) -> bool:
         return self.count(PageView) >= 2 or self.last - self.first >= 10_000 or bool(self.goals)
+
+    @property
+    def away_ms(self) -> int:
+        """How long the visitor had stayed away. Raises ValueError for a first visit."""
+        if self.before is None:
+            raise ValueError("there was no visit before")
+        return self.first - self.before.last
 
     @property
     def engaged_ms(self) -> int:
@@ -99,15 +107,20 @@ class Answer:
 
 @dataclass
 class Site:
-    """Everything there is to count about one site."""
+    """Everything there is to count about one site. `known`: the visits of each visitor, by time."""
 
     events: list[Accepted] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
-    last_seen: list[int] = field(default_factory=list)
+    known: list[list[Visit]] = field(default_factory=list)
     last_converted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     conversions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     pairs: list[Pair] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def last_seen(self) -> list[int]:
+        """When each visitor was there for the last time."""
+        return [visits[-1].last for visits in self.known]
 
 
 def sites_of(accepted: Sequence[Accepted], rules: Rules) -> dict[str, Site]:
@@ -128,15 +141,30 @@ def sites_of(accepted: Sequence[Accepted], rules: Rules) -> dict[str, Site]:
             visit.goals = set(reached)
             site.pairs += page_pairs(visit)
         site.visits += visits
-        site.last_seen += [members[-1].t] if members else []
         site.pairs += other_pairs(events, rules)
+        known = known_together(visits, rules)
+        site.known += known
         for goal in rules.goals:
-            times = [one.t for one in members if goal.is_reached_by(one.event)]
-            site.conversions[goal.name] += times
-            site.last_converted[goal.name] += [max(times)] if times else []
+            for some in known:
+                events_of = [one for visit in some for one in visit.events]
+                times = [one.t for one in events_of if goal.is_reached_by(one.event)]
+                site.conversions[goal.name] += times
+                site.last_converted[goal.name] += [max(times)] if times else []
     for site in sites.values():
         site.answers = answers_of(site.events, rules)
     return dict(sites)
+
+
+def known_together(visits: Sequence[Visit], rules: Rules) -> list[list[Visit]]:
+    """Cut a visitor's visits where they stayed away for so long that they are new when they come back."""
+    found: list[list[Visit]] = []
+    for visit in visits:
+        if found and visit.first - found[-1][-1].last <= rules.visitor_memory_ms:
+            visit.before = found[-1][-1]
+            found[-1].append(visit)
+        else:
+            found.append([visit])
+    return found
 
 
 def in_time(one: Accepted) -> tuple[int, bytes, int]:

@@ -18,7 +18,7 @@ from functools import partial
 from schemas.events import Click, Event, FormSubmission, Impression, PageView
 from schemas.keys import segment_name, snapshot_key
 from stream.demo.plain_log import DAY_MS, MINUTE_MS, Accepted, LogRecord, Rules, accept
-from stream.demo.plain_statistics import Kpi, mean, rate, score
+from stream.demo.plain_statistics import Kpi, mean, percentile, rate, score
 from stream.demo.plain_visits import ANSWER_DIMENSIONS, Answer, Pair, Site, Visit, sites_of
 
 Kpis = dict[str, Kpi]
@@ -37,7 +37,10 @@ WINDOWS = (
     ("90d", 90 * DAY_MS, HOUR_MS),
 )
 # What is published in windows longer than a day.
-OF_VISITORS = {"unique_visitors"}
+OF_VISITORS = {
+    "unique_visitors", "new_visitors", "returning_visitors", "new_visitor_rate", "new_session_rate",
+    "visits_per_visitor", "time_between_visits_ms", "wau", "mau", "stickiness",
+}  # fmt: skip
 OF_ANSWERS = {"nps", "csat"}
 LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 # The lowest satisfied score of the usual scales; of others it begins the upper quarter.
@@ -45,10 +48,20 @@ SATISFIED_FROM = {
     (1, 5): 4, (0, 5): 4, (1, 7): 6, (1, 10): 9, (0, 10): 9, (1, 4): 3, (1, 3): 3, (1, 2): 2, (0, 1): 1
 }  # fmt: skip
 # Visitors are counted where they were last seen: a window before has lost those who came back.
-WITHOUT_PREVIOUS = {"unique_visitors", "active_visitors", "cvr_visitors"}
+WITHOUT_PREVIOUS = {
+    "unique_visitors", "active_visitors", "cvr_visitors", "returning_visitors", "new_visitor_rate",
+    "new_session_rate", "visits_per_visitor", "dau", "wau", "mau", "stickiness",
+}  # fmt: skip
+# Published in these windows only.
+ONLY_IN = {
+    "active_visitors": {"5m"}, "dau": {"24h"}, "wau": {"7d"}, "mau": {"28d"}, "stickiness": {"28d"},
+    "visits_per_visitor": {"7d", "28d"}, "time_between_visits_ms": {"24h", "7d", "28d", "all"},
+}  # fmt: skip
 
 
 VISIT_DIMENSIONS = ("channel", "campaign", "device", "country", "plan", "referrer")
+ARRIVAL_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
+"""By which first and further visits are told apart."""
 PAGE_DIMENSIONS = ("landing_page", "exit_page")
 """Of visits that are over."""
 PAGE_WINDOWS = ("1h", "24h", "all")
@@ -100,11 +113,10 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
                 found_in = times.of(window)
                 if segment != "all" and not any(now.has(t) or (before and before.has(t)) for t in found_in):
                     continue
-                key = snapshot_key(site_id, window, segment)
                 figures = with_previous(kpis(now), kpis(before) if before else None)
-                found[key] = published(window, figures)
-                if segment == "all" and window == "5m":
-                    found[key]["active_visitors"] = found[key]["unique_visitors"]
+                if segment == "all":
+                    figures |= active_visitors(site, as_of_ms, figures["unique_visitors"])
+                found[snapshot_key(site_id, window, segment)] = published(window, figures)
     return found
 
 
@@ -113,9 +125,22 @@ def is_of_pages(segment: str) -> bool:
     return bool({*segment.partition("=")[0].split("+")} & set(PAGE_DIMENSIONS))
 
 
+def active_visitors(site: Site, as_of_ms: int, unique: Kpi) -> Kpis:
+    """The names that unique visitors have in some windows, and what part of a month's are there today."""
+    today, _ = spans(as_of_ms)["24h"]
+    month, _ = spans(as_of_ms)["28d"]
+    of_day, of_month = (sum(map(span.has, site.last_seen)) for span in (today, month))
+    names = ("active_visitors", "dau", "wau", "mau")
+    return dict.fromkeys(names, unique) | {"stickiness": rate(of_day, of_month, "monthly active visitors")}
+
+
 def published(window: str, kpis: Kpis) -> Kpis:
     """The figures that a window has."""
-    return {name: kpi for name, kpi in kpis.items() if window not in LONG or name in LONG[window]}
+    return {
+        name: kpi
+        for name, kpi in kpis.items()
+        if (window not in LONG or name in LONG[window]) and window in ONLY_IN.get(name, {window})
+    }
 
 
 def with_previous(now: Kpis, before: Kpis | None) -> Kpis:
@@ -211,14 +236,19 @@ def dimension_segments(
             given: Sequence[Answer] = given,
         ) -> Kpis:  # fmt: skip
             sessions = session_kpis(mine, over, span) if of_visits else {}
+            if dimension in ARRIVAL_DIMENSIONS:
+                sessions |= arrival_kpis(mine, span)
             clicks = click_kpis(elements, pairs, span) if of_shown else {}
             if dimension in WITHOUT_OPEN_RATE:
                 clicks.pop("open_rate")
             return sessions | clicks | (survey_kpis(given, span) if of_answers else {})
 
+        began = [visit.first for visit in mine if dimension in ARRIVAL_DIMENSIONS]
+        left = [visit.last for visit in mine]
         times = Times(
+            visits=began + left if began else (),
             answers=[answer.t for answer in given],
-            others=[visit.last for visit in mine] + times_of(elements),
+            others=left + times_of(elements),
         )
         yield segment_name(dimension, str(value)), times, kpis
 
@@ -252,7 +282,42 @@ def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:
         "form_submissions": span.count(times_of(site.events, FormSubmission)),
         "unique_visitors": span.count(site.last_seen),
         **session_kpis(site.visits, ended, span),
+        **arrival_kpis(site.visits, span),
+        **loyalty_kpis(site, span),
     }
+
+
+def loyalty_kpis(site: Site, span: Span) -> Kpis:
+    """Who is new, and how often visitors came: a visitor in the span has a visit that ends in it."""
+    visits = [sum(span.has(visit.last) for visit in some) for some in site.known]
+    visits = [n for n in visits if n]
+    new = sum(span.has(some[0].first) for some in site.known)
+    return {
+        "returning_visitors": {"type": "count", "value": len(visits) - new},
+        "new_visitor_rate": rate(new, len(visits), "unique visitors"),
+        "visits_per_visitor": {**mean(visits, "unique visitors"), "p50": None, "p95": None},
+    }
+
+
+def arrival_kpis(visits: Sequence[Visit], span: Span) -> Kpis:
+    """First and further visits, by their first event."""
+    new = sum(visit.before is None and span.has(visit.first) for visit in visits)
+    there = sum(span.has(visit.last) for visit in visits)
+    return {
+        "new_visitors": {"type": "count", "value": new},
+        "new_session_rate": rate(new, there, "sessions, open and ended"),
+        "time_between_visits_ms": away_kpi(visits, span),
+    }
+
+
+def away_kpi(visits: Sequence[Visit], span: Span) -> Kpi:
+    """How long returning visitors had stayed away; percentiles by the hour."""
+    away = [visit.away_ms for visit in visits if visit.before is not None and span.has(visit.first)]
+    figures = mean(away, "returning visits")
+    if away:
+        hours = [(ms + HOUR_MS // 2) // HOUR_MS for ms in away]
+        figures |= {f"p{percent}": percentile(hours, percent) * HOUR_MS for percent in (50, 95)}
+    return figures
 
 
 def session_kpis(visits: Sequence[Visit], ended: Sequence[Visit], span: Span) -> Kpis:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from stream.core import conversion, ctr, engagement
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView
 from stream.core.policy import page_path
-from stream.core.sessions import UNSEEN, Session, Visitor
+from stream.core.sessions import Session, Visitor
+from stream.core.visitors import converted_last
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_element, expose, pair_seen_or_clicked
+from stream.pipeline.count_visits import count_conversion
 from stream.pipeline.join_session import count_inside, presence
 from stream.pipeline.partition_state import PartitionState, Site
 
@@ -84,16 +86,8 @@ def _reach(
     for goal in goals:
         tally = site.segment("goal", goal, state.policy.dimension_values)
         tally.rows[bucket][conversion.CONVERSIONS] += 1
-        converted = visitor.converted
-        if converted is None:
-            converted = visitor.converted = {}
-        before = converted.get(goal)
-        count_inside(state, site, visitor, goal, UNSEEN if before is None else before, t, tally)
-        if before is None or bucket > before:
-            if before is not None:
-                tally.rows[before][conversion.CONVERTED_VISITORS] -= 1
-            tally.rows[bucket][conversion.CONVERTED_VISITORS] += 1
-            converted[goal] = bucket
+        count_inside(state, site, visitor, goal, converted_last(visitor, goal), t, tally)
+        count_conversion(state, site, visitor, session, goal, bucket)
         if goal not in session.goals:
             session.goals = tuple(sorted([*session.goals, goal]))
 

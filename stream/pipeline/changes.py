@@ -11,7 +11,7 @@ from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
 from stream.core.registry import that_apply
-from stream.core.sessions import ENDED, OPEN, UNSEEN, Visitor
+from stream.core.sessions import ENDED, OPEN, Past, Visitor
 from stream.core.surveys import History
 from stream.core.tallies import SegmentTally
 from stream.core.windows import ALL_TIME, ROLLING, Counts
@@ -33,6 +33,7 @@ from stream.pipeline.settle import collect_settled, restore_settled
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
+decode_past = msgspec.msgpack.Decoder(Past).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
 _decode_counts = msgspec.msgpack.Decoder(Counts).decode
 _decode_head = msgspec.msgpack.Decoder(PartitionHead).decode
@@ -59,16 +60,6 @@ class Changes(msgspec.Struct):
             self.puts[table].update(values)
 
 
-class SeenRecord(msgspec.Struct, array_like=True):
-    """What stays of a visitor whose sessions are all final."""
-
-    seen: int
-    converted: dict[str, int] | None = None
-
-
-_decode_seen = msgspec.msgpack.Decoder(SeenRecord).decode
-
-
 def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str, str, str]]) -> Changes:
     """Collect and reset what changed. Touched windows are only noted in `waiting` (window, site, segment)."""
     puts: dict[Table, dict[str, bytes]] = {table: {} for table in Table}
@@ -89,7 +80,7 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
     for site in state.sites.values():
         for name, tally in site.segments.items():
             _tally_changes(state, site, name, tally, puts, drops, waiting)
-    state.touched, state.parted = {}, {}
+    state.touched, state.parted, state.forgotten = {}, {}, []
     state.touched_histories, state.histories = {}, {}
     state.touched_people, state.people = {}, {}
     state.new_answer_ids, state.answer_ids = {}, {}
@@ -106,8 +97,9 @@ def _visitor_changes(
         field = visitor_field(visitor.site_id, visitor.visitor_id)
         if field not in hot:  # else they came back within this very batch
             drops[Table.VISITORS].append(field)
-        if visitor.seen != UNSEEN:
-            puts[Table.SEEN][field] = _encode(SeenRecord(visitor.seen, visitor.converted))
+        if visitor.past is not None:
+            puts[Table.SEEN][field] = _encode(visitor.past)
+    drops[Table.SEEN] += [field for field in state.forgotten if field not in puts[Table.SEEN]]
 
 
 def _tally_changes(
@@ -192,11 +184,10 @@ def decode_outputs(data: bytes) -> list[Output]:
 
 def policy_digest(policy: Policy) -> str:
     """Names the rules by which stored sessions were cut. Goals are not among them: they count from now."""
-    rules: tuple[object, ...] = (
-        policy.gap_ms, policy.grace_ms, policy.survey_tolerance_ms, policy.attribution_ms
+    rules = (
+        policy.gap_ms, policy.grace_ms, policy.survey_tolerance_ms, policy.attribution_ms, policy.answers,
+        policy.visitor_memory_ms,
     )  # fmt: skip
-    if policy.answers != "latest":  # as it always was, which tables of 0.1.0 need not say
-        rules += (policy.answers,)
     return hashlib.blake2b(repr(rules).encode(), digest_size=8).hexdigest()
 
 
@@ -251,12 +242,11 @@ def _restore_tallies(state: PartitionState, stored: Stored) -> None:
         tally.restore(stored_buckets.get((site_id, name), {}), _decode_counts(value))
 
 
-def admit_seen(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:
+def admit_visitor(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:
     """A visitor without a hot session comes (back): take what was remembered of them."""
     visitor = state.site(site_id).visitors[visitor_id] = Visitor(site_id, visitor_id)
     if value is not None:
-        seen = _decode_seen(value)
-        visitor.seen, visitor.converted = seen.seen, seen.converted
+        visitor.past = decode_past(value)
 
 
 def admit_answer_id(state: PartitionState, key: int, value: bytes | None) -> None:

@@ -15,6 +15,7 @@ from stream.core.sessions import (
     session_id,
 )
 from stream.core.settled import final_through_ms
+from stream.core.visitors import remember
 from stream.pipeline.join_session import count_session
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, tombstone
@@ -122,20 +123,22 @@ def _finalise(state: PartitionState) -> None:
 
 
 def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) -> None:
-    """Publish the visitor's final sessions, and let go of them."""
-    kept: list[Session] = []
+    """Publish the visitor's final sessions, and keep of them what the profile keeps."""
+    final: list[Session] = []
     for session in visitor.sessions:
         if not is_final(session, progress_ms, state.policy):
-            kept.append(session)
-            continue
+            break  # later ones end later
         if session.phase == OPEN:
             _close(state, visitor, session)
         publish(state, visitor, session, "final")
         state.waiting.count(session, -1)
         session.phase = GONE
         state.unpublished.pop(id(session), None)
-    if len(kept) < len(visitor.sessions):
-        visitor.sessions = tuple(kept)
+        final.append(session)
+    for session in final:
+        visitor.past = remember(visitor.past, session, state.policy.visitor_memory_ms)
+    if final:
+        visitor.sessions = visitor.sessions[len(final) :]
 
 
 def _settle(state: PartitionState) -> None:

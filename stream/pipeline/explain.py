@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from stream.core.kpi import Count, Definition, Kpi, Mean, Rate, Score
+from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.registry import KPIS
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 
 _decode = msgspec.json.Decoder(SnapshotRecord).decode
 _WIDE = 2  # standard deviation over mean; above, the t interval covers too little (docs/statistics.md)
+_LONG_MS = 3 * HOUR_MS  # above, nobody reads seconds
 _FEW = 30  # below, an interval is so wide that the value alone misleads
 
 
@@ -67,16 +69,22 @@ def explain(record: SnapshotRecord, kpi_id: str, completeness: Completeness) -> 
 
 
 def write_number(definition: Definition, number: float | None) -> str:
-    """A number of this KPI with its unit: a rate as percent, a duration in seconds."""
+    """A number of this KPI with its unit: a rate as percent, a duration in seconds, hours or days."""
     if number is None:
         return "none"
     if definition.unit.startswith("share"):
         return f"{100 * number:.2f} %"
     if definition.unit == "milliseconds":
-        return f"{number / 1000:.1f} s"
+        return _write_duration(number)
     if definition.unit.startswith("points"):
         return f"{number:+.1f}"
     return f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
+
+
+def _write_duration(ms: float) -> str:
+    if abs(ms) < _LONG_MS:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms / DAY_MS:.2f} days" if abs(ms) >= 2 * DAY_MS else f"{ms / HOUR_MS:.1f} h"
 
 
 def _value(definition: Definition, kpi: Kpi) -> str:

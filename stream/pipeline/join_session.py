@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stream.core import conversion, engagement
+from stream.core.event_time import NEVER_MS
 from stream.core.events import Event
 from stream.core.policy import page_path
 from stream.core.sessions import (
     GONE,
     OPEN,
-    UNSEEN,
     Customer,
     Session,
     Visitor,
@@ -20,25 +20,22 @@ from stream.core.sessions import (
 )
 from stream.core.settled import VISIT, hours_not_past
 from stream.core.tallies import SegmentTally
+from stream.core.visitors import last_seen_ms
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
+from stream.pipeline.count_visits import count_visit, count_visits, publish_renumbered, published_numbers
 from stream.pipeline.partition_state import LONG_SESSION, MERGE, PartitionState, Site
 
 
 def presence(
     state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int
 ) -> Session:
-    """The visitor is there at `t`: seen, and in a session that covers it."""
-    bucket, seen = t // TEN_SECONDS_MS, visitor.seen
-    if bucket != seen:
-        if not site.hour_ms <= seen * TEN_SECONDS_MS <= t < site.next_hour_ms:
-            count_inside(state, site, visitor, VISIT, seen, t, site.everyone)
-        if bucket > seen:
-            rows = site.everyone.rows
-            if seen != UNSEEN:
-                rows[seen][engagement.VISITORS] -= 1
-            rows[bucket][engagement.VISITORS] += 1
-            visitor.seen = bucket
+    """The session that covers `t`: the visitor is there."""
+    sessions, hour_ms, next_hour_ms = visitor.sessions, site.hour_ms, site.next_hour_ms
+    seen_ms = sessions[-1].last_ms if sessions else last_seen_ms(visitor)
+    if not (hour_ms <= t < next_hour_ms and hour_ms <= seen_ms < next_hour_ms):
+        latest = seen_ms if seen_ms == NEVER_MS else seen_ms // TEN_SECONDS_MS
+        count_inside(state, site, visitor, VISIT, latest, t, site.everyone)
     return _join(state, site, visitor, topic, event, t)
 
 
@@ -50,7 +47,7 @@ def count_inside(
     calendar = site.settled.calendar
     site.hour_ms, site.next_hour_ms = calendar.hour_limits(t)
     hour, before = site.hour_ms, None
-    if latest != UNSEEN:
+    if latest != NEVER_MS:
         before = calendar.hour(latest * TEN_SECONDS_MS)
     others = [] if visitor.inside is None else visitor.inside.get(name, [])
     if hour == before or hour in others:
@@ -113,6 +110,7 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
         count_begun(tallies, site.settled.calendar.hour(t), 1)
         state.waiting.begin(t)
         visitor.sessions = (*sessions, session)
+        count_visit(state, site, visitor, len(sessions), 1)
         state.ending.file(t + gap_ms + 1, (visitor, session))
         return session
     session = sessions[-1]
@@ -139,6 +137,9 @@ def _extend_open(
             tallies = site.tallies_of(session.origin, state.policy.dimension_values)
             count_open(tallies, old, session.page_views, -1)
             count_open(tallies, new, session.page_views, 1)
+            everyone = site.everyone.rows
+            everyone[old][engagement.VISITORS] -= 1
+            everyone[new][engagement.VISITORS] += 1
         session.last_ms, session.last_id, session.last_topic = t, event.event_id, topic
     elif earlier(session.last_ms, session.last_id, session.last_topic, t, event.event_id, topic):
         session.last_id, session.last_topic = event.event_id, topic
@@ -150,9 +151,15 @@ def _extend_open(
 def _join_any(
     state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int
 ) -> Session:
-    """The general case: retract every session the event reaches, merge them with it, count the result."""
+    """The general case: retract every session the event reaches, merge them with it, count the result.
+
+    Later visits of the visitor count again, too: one before them changed.
+    """
     joined = reached(visitor.sessions, t, state.policy.gap_ms)
     result = _session_of(state, topic, event, t)
+    start = sum(session.last_ms + state.policy.gap_ms < t for session in visitor.sessions)
+    numbers = published_numbers(state, visitor, start)
+    count_visits(state, site, visitor, start, -1)
     for session in joined:
         count_session(state, site, session, -1)
         if session.pairs:
@@ -170,6 +177,8 @@ def _join_any(
     count_session(state, site, result, 1)
     kept = [s for s in visitor.sessions if s.phase != GONE]
     visitor.sessions = tuple(sorted([*kept, result], key=lambda s: s.first_ms))
+    count_visits(state, site, visitor, start, 1)
+    publish_renumbered(state, visitor, numbers)
     if result.publication.ids:
         state.renamed.append((visitor, result))
     state.ending.file(result.last_ms + state.policy.gap_ms + 1, (visitor, result))

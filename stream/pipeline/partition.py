@@ -15,6 +15,7 @@ from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
 from stream.core.event_time import NEVER_MS, has_passed
 from stream.core.events import Event, SurveyAnswer
 from stream.core.policy import HOUR_MS, Policy
+from stream.core.visitors import is_forgotten
 from stream.pipeline import changes
 from stream.pipeline.apply_answer import answers_field, person_of
 from stream.pipeline.batch import Batch, Output
@@ -48,6 +49,10 @@ from stream.pipeline.settle import corrected, settle, wrong_zone
 _PAUSE_AHEAD_MS = 6 * HOUR_MS
 # The publisher reads sums no more often than this; writing them with every batch would cost too much.
 _WINDOWS_EVERY_MS = 200
+# Profiles older than the visitor memory are found a few at a time, without an index and without a long scan:
+# 4 million a day in each partition.
+_BROWSE_EVERY_MS = 10_000
+_BROWSED_FIELDS = 500
 # An idle partition still says once a second that somebody looks after it.
 _HEARTBEAT_MS = 1000
 
@@ -90,6 +95,8 @@ class Partition:
         # What the sums last written lack is not known any more: write all of them.
         self._waiting_windows = changes.all_windows(state)
         self._windows_at_ms = 0
+        self._browsed_at_ms = 0
+        self._cursor = ""
         self._window_end_ms = head.window_end_ms if head else NEVER_MS
         self._unanswered: Commit | None = None
         self._held_back: changes.Changes | None = None
@@ -101,12 +108,14 @@ class Partition:
         """Load what the last commit left. Raises StateTorn, StoreUnreachable, and ValueError when the
         stored state was computed under other rules."""
         stored = await tables.load(claim)
-        state, head = changes.restore(claim.partition, policy, stored)
-        if head is not None and head.policy != changes.policy_digest(policy):
+        # Before anything else is read: an earlier version wrote visitors in another form.
+        if stored.head and changes.decode_head(stored.head).policy != changes.policy_digest(policy):
             raise ValueError(
-                "the stored tables were computed with another gap, grace, survey tolerance or answers: "
-                "use another namespace, or go back to the old settings"
+                "the stored tables were computed with another gap, grace, survey tolerance, answers or "
+                "visitor memory, or by an earlier version: use another namespace, or go back to the old "
+                "settings"
             )
+        state, head = changes.restore(claim.partition, policy, stored)
         site_id = None if head is None else wrong_zone(state, head.zones)
         if site_id is not None:
             raise ValueError(
@@ -210,6 +219,9 @@ class Partition:
         if wall_ms is not None:
             self.state.progress.expire_replies(wall_ms, self.state.policy.unknown_after_ms)
         self.state.progress.move(self.state.policy)
+        if wall_ms is not None and wall_ms - self._browsed_at_ms >= _BROWSE_EVERY_MS:
+            self._browsed_at_ms = wall_ms
+            await self._forget_visitors()
         self._move_time(wall_ms, shared_live_ms)
         await self._commit(wall_ms, timed=True)
         if wall_ms is not None:
@@ -238,12 +250,23 @@ class Partition:
         if strangers:
             values = await self._tables.read(self.number, Table.SEEN, list(strangers))
             for (site_id, visitor_id), value in zip(strangers.values(), values, strict=True):
-                changes.admit_seen(self.state, site_id, visitor_id, value)
+                changes.admit_visitor(self.state, site_id, visitor_id, value)
         if topic == SURVEY_ANSWERS:
             await self._read_answers([
                 event for event in events if isinstance(event, SurveyAnswer) and event.consent != "denied"
             ])  # fmt: skip
         return list(strangers.values())
+
+    async def _forget_visitors(self) -> None:
+        """Look at some profiles: the next commit removes those that no event can meet any more."""
+        self._cursor, page = await self._tables.browse(self.number, Table.SEEN, self._cursor, _BROWSED_FIELDS)
+        policy, progress_ms = self.state.policy, self.state.progress.progress_ms
+        self.state.forgotten = [
+            field for field, value in page.items()
+            if is_forgotten(
+                changes.decode_past(value), progress_ms, policy.lateness_ms, policy.visitor_memory_ms
+            )
+        ]  # fmt: skip
 
     async def _read_answers(self, answers: Sequence[SurveyAnswer]) -> None:
         """The respondents' histories, whether these answers were counted before, and who else they are of."""

@@ -11,7 +11,14 @@ from stream.core.calendar import Window, calendar_of
 from stream.core.ctr import Exposure
 from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
-from stream.core.dimensions import ORIGIN_DIMENSIONS, PAGE_DIMENSIONS, is_of_origin, origin_value, value_of
+from stream.core.dimensions import (
+    ARRIVAL_DIMENSIONS,
+    ORIGIN_DIMENSIONS,
+    PAGE_DIMENSIONS,
+    is_of_origin,
+    origin_value,
+    value_of,
+)
 from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.events import Event
 from stream.core.policy import Policy
@@ -118,6 +125,7 @@ class Site:
         self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
         self._admitted: dict[str, int] = {}  # dimension -> number of values
         self._of_origin: dict[Origin, tuple[SegmentTally, ...]] = {}
+        self._of_arrival: dict[Origin, tuple[SegmentTally, ...]] = {}
 
     def segment(self, dimension: str, value: str, cap: int) -> SegmentTally:
         """The tally of one dimension value; beyond `cap` values all new ones share `(other)`."""
@@ -138,6 +146,17 @@ class Site:
             said = ((name, origin_value(origin, name)) for name in self._of_origins)
             dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
             tallies = self._of_origin[origin] = (self.everyone, *dimensions)
+        return tallies
+
+    def tallies_of_arrival(self, origin: Origin, cap: int) -> tuple[SegmentTally, ...]:
+        """Where a visit counts as its visitor's first, or as a return: not by pairs and referrers."""
+        tallies = self._of_arrival.get(origin)
+        if tallies is None:
+            if len(self._of_arrival) >= _ORIGINS_REMEMBERED:
+                self._of_arrival.clear()
+            said = ((name, getattr(origin, name)) for name in ARRIVAL_DIMENSIONS)
+            dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
+            tallies = self._of_arrival[origin] = (self.everyone, *dimensions)
         return tallies
 
     def tallies_of_ended(self, session: Session, cap: int) -> tuple[SegmentTally, ...]:
@@ -189,6 +208,7 @@ class PartitionState:
         # Changes since the last commit
         self.touched: dict[int, Visitor] = {}
         self.parted: dict[int, Visitor] = {}  # finalised: leave the hot table
+        self.forgotten: list[str] = []  # fields of profiles older than the visitor memory
         self.touched_histories: dict[str, History] = {}
         self.touched_people: dict[str, tuple[str, ...]] = {}
         self.new_answer_ids: dict[int, int] = {}

@@ -20,7 +20,7 @@ class Table(enum.StrEnum):
     DEDUPE = "dedupe"  # hot: chunks of event ids by ten minutes of event time
     BUCKETS = "buckets"  # hot: counts per site and ten seconds or one minute of event time
     TOTALS = "totals"  # hot: counts per site since the namespace began
-    SEEN = "seen"  # read through: when each visitor was last seen, once the sessions are final
+    SEEN = "seen"  # read through: the profile of each visitor, of the sessions that are final
     ANSWERS = "answers"  # read through: the survey answers of each respondent
     SETTLING = "settling"  # hot: counts per site and hour or day that is not final in this partition
     CLOSED = "closed"  # hot: which hours and days are final, and when they last changed
@@ -107,6 +107,15 @@ class PartitionTables(Protocol):
 
     async def read(self, partition: int, table: Table, fields: Sequence[str]) -> list[bytes | None]:
         """Values of a read-through table, in the order of `fields`, None where there is none."""
+
+    async def browse(
+        self, partition: int, table: Table, cursor: str, fields: int
+    ) -> tuple[str, dict[str, bytes]]:
+        """The next page of a table, about so many fields, and the cursor of the page after it.
+
+        '' is the cursor of the first page, and follows the last one. What is there for a whole round is met
+        in it at least once.
+        """
 
     async def commit(self, commit: Commit) -> CommitAnswer:
         """Write all of it or nothing. The same commit again is answered STORED.

@@ -48,8 +48,13 @@ class Views:
 
     # KPIs whose value does not depend on where sessions are cut: in any segment, and of a whole site.
     # (In a segment such as channel=email, page views are those of the sessions that came from there.)
-    _FREE = frozenset({"clicks", "impressions", "ctr", "conversions", "cvr_visitors", "nps", "csat"})
-    _FREE_OF_A_SITE = _FREE | {"active_visitors", "unique_visitors", "page_views", "form_submissions"}
+    _FREE = frozenset({
+        "clicks", "impressions", "ctr", "conversions", "cvr_visitors", "nps", "csat", "new_visitors",
+    })  # fmt: skip
+    _FREE_OF_A_SITE = _FREE | {
+        "active_visitors", "unique_visitors", "page_views", "form_submissions", "dau", "wau", "mau",
+        "stickiness", "returning_visitors", "new_visitor_rate",
+    }  # fmt: skip
 
     def __init__(
         self, state: PartitionState, events: Accepted, profile: Profile, zone: tzinfo, until_final: bool
@@ -72,7 +77,9 @@ class Views:
 
     def _record(self, site_id: str, visitor_id: str, visit: Visit) -> dict[str, Any]:
         profile, name = self._profile, self._name(visit)
-        visitor = Visitor(site_id, visitor_id, marks=self._marks.get((site_id, visitor_id)))
+        key = (site_id, visitor_id)
+        sessions = tuple(one.session for one in self._visits[key])
+        visitor = Visitor(site_id, visitor_id, sessions=sessions, marks=self._marks.get(key))
         record = session_record(self._state, visitor, visit.session, name)
         return {
             **msgspec.to_builtins(record),

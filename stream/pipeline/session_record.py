@@ -13,6 +13,7 @@ from schemas.topics import SESSIONS
 from stream.core.dimensions import referrer_host
 from stream.core.event_time import NEVER_MS
 from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, is_overlong, session_id
+from stream.core.visitors import visit_number
 from stream.pipeline.batch import Output
 from stream.pipeline.partition_state import PartitionState
 
@@ -46,7 +47,7 @@ class SessionRecord(msgspec.Struct):
     is_bounce: bool
     is_active: bool
     is_engaged: bool
-    visit_number: int | None
+    visit_number: int
     entry_page: str | None
     exit_page: str | None
     referrer_host: str | None
@@ -94,7 +95,7 @@ def session_record(state: PartitionState, visitor: Visitor, session: Session, na
         is_bounce(session),  # is_bounce
         active,  # is_active
         is_engaged(session),  # is_engaged
-        None,  # visit_number
+        visit_number(visitor, session, state.policy.visitor_memory_ms),
         session.entry_page,
         session.exit_page,
         referrer_host(origin.referrer),  # referrer_host

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.topics import DEFAULT_PARTITIONS
 from stream.core.channels import TAGS
 from stream.core.dimensions import check_pair
+from stream.core.loyalty import LONGEST_MEMORY_MS
 from stream.core.policy import DAY_MS, Goal, Policy
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
@@ -33,6 +34,8 @@ NAMESPACE: Final = r"^[A-Za-z0-9._-]{1,64}$"
 HOST: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 SHORTEST_TOKEN: Final = 16
 MAX_GAP_MS: Final = DAY_MS
+# On a settled day, which may have 25 hours, nobody is new twice.
+SHORTEST_MEMORY_MS: Final = 2 * DAY_MS
 MAX_GRACE_MS: Final = 365 * DAY_MS
 _RULES: Final = Policy()
 
@@ -188,6 +191,10 @@ class Settings(BaseSettings):
     """How late a survey answer may arrive, or `unlimited`."""
     answers: Literal["latest", "every"] = _RULES.answers
     """Which survey answers count: each respondent's latest to a survey, or every one."""
+    visitor_memory: Annotated[DurationMs, Field(ge=SHORTEST_MEMORY_MS, le=LONGEST_MEMORY_MS)] = (
+        _RULES.visitor_memory_ms
+    )
+    """Who stays away for longer is forgotten, and new when they come back; two days or more."""
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
@@ -284,6 +291,7 @@ def policy(settings: Settings) -> Policy:
         gap_ms=settings.gap,
         grace_ms=settings.grace,
         survey_tolerance_ms=settings.survey_tolerance,
+        visitor_memory_ms=settings.visitor_memory,
         answers=settings.answers,
         goals=settings.goals,
         dimension_pairs=settings.dimension_pairs,

@@ -106,6 +106,14 @@ class MemoryTables:
         values = self.store.partition(partition).tables[table]
         return [values.get(field) for field in fields]
 
+    async def browse(
+        self, partition: int, table: Table, cursor: str, fields: int
+    ) -> tuple[str, dict[str, bytes]]:
+        values = self.store.partition(partition).tables[table]
+        rest = sorted(field for field in values if f">{field}" > cursor)
+        page = rest[:fields]
+        return f">{page[-1]}" if len(rest) > fields else "", {field: values[field] for field in page}
+
     async def commit(self, commit: Commit) -> CommitAnswer:
         mine = self.store.partition(commit.partition)
         answer = judge(mine.held, commit)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, Owner, Stored, Table
 from stream.tables import resp
 from stream.tables.durability import Durability, DurableGate
-from stream.tables.layout import COMMIT, OWNER, Layout
+from stream.tables.layout import COMMIT, OWNER, Layout, decode_field
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, translated
 from stream.tables.redis_commit import Committer
 from stream.tables.redis_load import load
@@ -52,6 +52,18 @@ class RedisTables:
                 [reply] = await converse(connection, [resp.hmget(key, fields)])
         values: list[bytes | None] = checked(reply)
         return values
+
+    async def browse(
+        self, partition: int, table: Table, cursor: str, fields: int
+    ) -> tuple[str, dict[str, bytes]]:
+        key = self._layout.partition(partition).tables[table]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                asked = resp.command("HSCAN", key, cursor or "0", "COUNT", fields)
+                [reply] = await converse(connection, [asked])
+        following, flat = checked(reply)
+        page = dict(zip(map(decode_field, flat[0::2]), flat[1::2], strict=True))
+        return "" if following == b"0" else following.decode(), page
 
     async def commit(self, commit: Commit) -> CommitAnswer:
         committer = self._committers.get(commit.partition)

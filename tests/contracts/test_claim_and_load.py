@@ -87,6 +87,40 @@ async def test_a_read_answers_in_the_order_asked_and_none_for_the_missing(one: W
     assert await one.tables.read(0, Table.SEEN, ["a"]) == [None]
 
 
+@pytest.mark.parametrize("number", [0, 1, 3000])
+async def test_browsing_meets_every_field_once_at_least(one: Writer, number: int) -> None:
+    await one.claim()
+    values = {f"{n}{ODD_FIELDS[n % 11]}": b"%d" % n for n in range(number)}
+    await one.tables.commit(one.following("", puts={Table.SEEN: values, Table.ANSWERS: {"a": b"1"}}))
+    found: dict[str, bytes] = {}
+    cursor, pages = "", 0
+    while True:
+        cursor, page = await one.tables.browse(0, Table.SEEN, cursor, 500)
+        found, pages = found | page, pages + 1
+        if not cursor:
+            break
+        assert len(page) <= 1500
+    assert found == values
+    assert pages >= number // 1500
+
+
+async def test_what_is_removed_while_browsing_costs_no_other_field(one: Writer) -> None:
+    await one.claim()
+    values = {f"field {n}": b"%d" % n for n in range(3000)}
+    last = one.following("", puts={Table.SEEN: values})
+    await one.tables.commit(last)
+    met: set[str] = set()
+    cursor = ""
+    while True:
+        cursor, page = await one.tables.browse(0, Table.SEEN, cursor, 500)
+        met |= page.keys()
+        last = one.following(last.id, drops={Table.SEEN: [*page][::2]})
+        assert await one.tables.commit(last) is CommitAnswer.STORED
+        if not cursor:
+            break
+    assert met == values.keys()
+
+
 async def test_partitions_and_tables_do_not_touch_each_other(backend: Backend) -> None:
     writers = [Writer(backend.tables(), f"w{number}", number) for number in range(12)]
     for writer in writers:

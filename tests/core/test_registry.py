@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core import csat, engagement, nps, registry
+from stream.core import csat, engagement, loyalty, nps, registry
 from stream.core.ctr import CLICKS, IMPRESSIONS, PAIRS_CLICKED, PAIRS_SEEN, UNMATCHED_CLICKS
 from stream.core.dimensions import SESSION_DIMENSIONS
 from stream.core.kpi import WHOLE, Count, Definition
+from stream.core.loyalty import VISITORS_OF_DAY
 from stream.core.sessions import Session
 from stream.core.windows import UP_TO_A_DAY, Counts, add
 
@@ -28,19 +29,34 @@ SESSIONS = st.builds(
 ONE_BY_ONE = [*registry.KPIS.values()]
 
 
+def add_visitor(row: defaultdict[str, int], away_ms: list[int]) -> None:
+    """A visitor with one visit, and another after each of these times."""
+    row[engagement.VISITORS] += 1
+    row[loyalty.NEW] += 1
+    row[engagement.OPEN] += 1 + len(away_ms)
+    row[loyalty.VISIT_PAIRS] += len(away_ms) * (len(away_ms) + 1) // 2
+    for ms in away_ms:
+        loyalty.add_return(row, ms, 1)
+
+
 @st.composite
 def tallies(draw: st.DrawFn) -> Counts:
     """Counts as traffic leaves them: of sessions, clicks and answers."""
     row: defaultdict[str, int] = defaultdict(int)
     for session in draw(st.lists(SESSIONS, max_size=8)):
         engagement.add_ended(row, session, 1)
+        row[engagement.VISITORS] += 1
+        row[loyalty.NEW] += 1
     for score in draw(st.lists(st.integers(0, 10), max_size=8)):
         add(row, nps.counts(score))
         add(row, csat.counts(score, 0, 10))
     row[IMPRESSIONS], row[CLICKS] = draw(NUMBERS), draw(NUMBERS)
     row[PAIRS_SEEN] = draw(NUMBERS)
     row[PAIRS_CLICKED] = draw(st.integers(0, row[PAIRS_SEEN]))
-    row[UNMATCHED_CLICKS], row[engagement.VISITORS] = draw(NUMBERS), draw(NUMBERS)
+    row[UNMATCHED_CLICKS] = draw(NUMBERS)
+    for away in draw(st.lists(st.lists(st.integers(0, 10**10), max_size=4), max_size=6)):
+        add_visitor(row, away)
+    row[VISITORS_OF_DAY] = draw(st.integers(0, row[engagement.VISITORS]))
     return {metric: n for metric, n in row.items() if n}
 
 

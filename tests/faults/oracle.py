@@ -31,7 +31,7 @@ from schemas.times import rfc3339
 from stream.demo.plain_channels import campaign_of, channel_of, device_of
 from stream.demo.plain_log import Accepted, LogRecord, Rules, content_of, path_of, tolerance_ms
 from stream.demo.plain_visits import Site, is_member, runs, sites_of
-from stream.demo.truth import Kpis, Span, segments
+from stream.demo.truth import Kpis, Span, published, segments
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -133,8 +133,12 @@ def sessions(truth: Truth) -> dict[SessionKey, Expected]:
     for (partition, site_id, visitor_id), events in of_visitor.items():
         answered = [one.t for one in events if isinstance(one.event, SurveyAnswer)]
         members = sorted(filter(is_member, events), key=_order)
+        number, left_ms = 0, -math.inf
         for run in runs(members, truth.rules.gap_ms):
-            fields = _fields(run, answered, truth.rules) | {"site_id": site_id, "visitor_id": visitor_id}
+            number = number + 1 if run[0].t - left_ms <= truth.rules.visitor_memory_ms else 1
+            left_ms = run[-1].t
+            fields = _fields(run, answered, truth.rules)
+            fields |= {"site_id": site_id, "visitor_id": visitor_id, "visit_number": number}
             key = (site_id, visitor_id, fields["started_at"])
             found[key] = Expected(partition, run[-1].t, fields)
     return found
@@ -195,5 +199,5 @@ def all_time_figures(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> 
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
         for segment, times, kpis in segments(site, ended, rules.pairs):
             if segment == "all" or times.of("all"):
-                found[snapshot_key(site_id, "all", segment)] = kpis(ever)
+                found[snapshot_key(site_id, "all", segment)] = published("all", kpis(ever))
     return found

@@ -68,29 +68,33 @@ def drafts(fates: Sequence[str] = FATES) -> st.SearchStrategy[list[Draft]]:
 
 # One tick in ms: all inside one bucket, over some short windows, over some days.
 UNITS = st.sampled_from((1, 7_000, 13 * 60_000))
+MEMORIES = st.sampled_from((45, None))
 TOLERANCES = st.sampled_from((60, 400, None))
 
 
 def rules_of(
-    unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False
+    unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False, memory: int | None = None
 ) -> tuple[Policy, Rules]:
-    """Gap 10, grace 2, attribution 25 ticks."""
+    """Gap 10, grace 2, attribution 25 ticks; visitors are remembered for `memory` ticks, or for 400 days."""
+    memory_ms = 400 * 86_400_000 if memory is None else memory * unit
     survey = None if tolerance is None else tolerance * unit
     policy = Policy(
         gap_ms=10 * unit, grace_ms=grace * unit, future_ms=3 * unit, survey_tolerance_ms=survey,
-        attribution_ms=25 * unit, grid_ms=1, goals=GOALS, dimension_pairs=PAIRS,
-        zones=ZONES,
-        answers="every" if every else "latest",
+        attribution_ms=25 * unit, visitor_memory_ms=memory_ms, grid_ms=1, goals=GOALS,
+        dimension_pairs=PAIRS, zones=ZONES, answers="every" if every else "latest",
     )  # fmt: skip
-    rules = Rules(10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, every, RULE_PAIRS, ZONES)
+    rules = Rules(
+        10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, memory_ms, every, RULE_PAIRS, ZONES
+    )  # fmt: skip
     return policy, rules
 
 
 def build(
-    made: Sequence[Draft], unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False
-) -> Logs:
+    made: Sequence[Draft], unit: int, tolerance: int | None, grace: int = 2, *, every: bool = False,
+    memory: int | None = None,
+) -> Logs:  # fmt: skip
     """The logs of these events, in this order."""
-    policy, rules = rules_of(unit, tolerance, grace, every=every)
+    policy, rules = rules_of(unit, tolerance, grace, every=every, memory=memory)
     items: dict[str, list[Item]] = {topic: [] for topic in INPUT_TOPICS}
     for number, draft in enumerate(made):
         body = _body(draft, number, unit)
