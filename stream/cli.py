@@ -12,7 +12,19 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from stream import __version__
-from stream.commands import about, board, compare, ingest, kafka, meaning, rebuild, replay, send, services
+from stream.commands import (
+    about,
+    board,
+    compare,
+    ingest,
+    kafka,
+    meaning,
+    rebuild,
+    replay,
+    results,
+    send,
+    services,
+)
 from stream.commands.failures import DONE, INTERRUPTED, explain
 from stream.commands.options import Shared
 from stream.commands.order import InOrder
@@ -37,6 +49,7 @@ app.add_typer(send.app, name="send")
 app.command()(ingest.ingest)
 app.command()(board.kpi)
 app.command()(board.watch)
+app.command()(results.results)
 app.command()(board.scores)
 app.command()(meaning.explain)
 app.command()(meaning.kpis)

@@ -19,7 +19,7 @@ from stream.kafka.producer import probe_broker
 from stream.kafka.topics import check_for_worker
 from stream.kafka.worker_app import WorkerApp
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreMisconfigured, StoreUnreachable
+from stream.pipeline.ports import Board, PartitionTables, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.refusals import TooManyDeadLetters
 from stream.pipeline.unreachable import no_store
 
@@ -31,7 +31,7 @@ _EXPLAINED = (WorkerRefused, StoreMisconfigured, TooManyDeadLetters)
 _STOP_LIMIT_S = 8.0
 
 
-async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: SnapshotBoard) -> int:
+async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: Board) -> int:
     """Run until SIGTERM or SIGINT (returns 0) or until going on would be wrong (returns 1, reason logged)."""
     stop = asyncio.Event()
     keep_quiet(asyncio.get_running_loop())

@@ -17,16 +17,18 @@ from stream.kafka.assignment import Assignment
 from stream.kafka.log_probe import LogProbe
 from stream.kafka.producer import Capabilities
 from stream.kafka.publisher import Publisher
+from stream.kafka.results_publisher import ResultsPublisher
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, Fetched, RawBatch
 from stream.kafka.watchdog import Watchdog
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreUnreachable
+from stream.pipeline.ports import Board, PartitionTables, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
 
 
 _WATCH_EVERY_MS = 3_000
+_LOOK_EVERY_MS = 1_000  # whether settled results are due, or we are their publisher now
 
 
 def wall_ms() -> int:
@@ -47,7 +49,7 @@ class WorkerApp(faust.App):
     BootStrategy = _Boot
 
     def __init__(
-        self, settings: WorkerSettings, tables: PartitionTables, board: SnapshotBoard,
+        self, settings: WorkerSettings, tables: PartitionTables, board: Board,
         capabilities: Capabilities, partitions: int,
     ) -> None:  # fmt: skip
         self.worker_settings = settings
@@ -55,6 +57,9 @@ class WorkerApp(faust.App):
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.owned = Assignment(settings, tables, capabilities, self._consumer_thread, wall_ms, self.fail)
         self.publisher = Publisher(settings, board, capabilities, partitions, wall_ms)
+        self.results_publisher = ResultsPublisher(
+            settings, board, tables.wait_durable, capabilities, partitions, wall_ms
+        )
         self.probe = LogProbe(settings.client_options, settings.metadata_age_ms)
         limit_ms = settings.session_timeout_ms + settings.watchdog_margin_ms
         self.watchdog = Watchdog(self.probe, board, settings.topics, partitions, limit_ms, wall_ms)
@@ -109,6 +114,7 @@ class WorkerApp(faust.App):
         self.agent(topic, name="apply", concurrency=1)(apply)
         self.task(self._tick)
         self.task(self._publish)
+        self.task(self._publish_results)
         self.task(self._watch)
 
     async def _apply(self, batches: Any) -> None:
@@ -137,6 +143,17 @@ class WorkerApp(faust.App):
             )
         finally:
             await self.publisher.close()
+
+    async def _publish_results(self) -> None:
+        publishes_here = TP(self.worker_settings.topics[0], 0)
+        settings = self.worker_settings
+        try:
+            await self._every(
+                min(settings.results_every_ms, _LOOK_EVERY_MS),
+                lambda: self.results_publisher.tick(self.owned.owns(publishes_here)),
+            )
+        finally:
+            await self.results_publisher.close()
 
     async def _watch(self) -> None:
         async def look() -> None:

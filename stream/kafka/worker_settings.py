@@ -39,6 +39,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     outbox_records: int = 20_000
     tick_ms: int = 250
     publish_every_ms: int = 250
+    results_every_ms: int = 10_000
     # No progress for this much longer than the session timeout, with everything answering: stop.
     watchdog_margin_ms: int = 24_000
 

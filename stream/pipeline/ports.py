@@ -152,6 +152,47 @@ class Token(msgspec.Struct, frozen=True):
     sequence: int
 
 
+class SettledPartial(msgspec.Struct, frozen=True):
+    """What one partition contributes to settled results: its head, its SETTLING and its CLOSED table."""
+
+    partition: int
+    head: bytes | None
+    settling: Mapping[str, bytes]
+    closed: Mapping[str, bytes]
+
+
+class ResultsWrite(msgspec.Struct, frozen=True):
+    """One step of publishing settled results, written whole or not at all."""
+
+    state: bytes  # what the next publisher must know
+    windows: Mapping[str, bytes] = {}  # field of a window -> its records
+    gone: Sequence[str] = ()  # fields of windows
+    outbox: Mapping[str, bytes] = {}  # key -> record that is to be produced
+    produced: Sequence[str] = ()  # keys of records that were
+
+
+class ResultsBoard(Protocol):
+    """The published settled results in the store, and what is on its way to Kafka."""
+
+    async def take_results_token(self, at_least: int) -> tuple[int, bytes | None]:
+        """New publisher: its epoch, and the state the last one left. Older epochs are refused from now on."""
+
+    async def read_settled(self, partitions: int) -> list[SettledPartial]: ...
+
+    async def read_closed(self, partition: int, fields: Sequence[str]) -> list[bytes | None]:
+        """Values of a partition's SETTLED table."""
+
+    async def result_windows(self) -> list[str]:
+        """The fields of all windows."""
+
+    async def read_results(self, fields: Sequence[str]) -> list[bytes | None]: ...
+
+    async def read_results_outbox(self) -> dict[str, bytes]: ...
+
+    async def write_results(self, epoch: int, write: ResultsWrite) -> bool:
+        """False when the epoch is old."""
+
+
 class SnapshotBoard(Protocol):
     """The published snapshot in the store, for readers without Kafka."""
 
@@ -177,3 +218,7 @@ class SnapshotBoard(Protocol):
 
     def announcements(self) -> AsyncIterator[int]:
         """Sequences as they are published (a wake-up; a reader polls each second in case)."""
+
+
+class Board(SnapshotBoard, ResultsBoard, Protocol):
+    """All that is published in the store."""

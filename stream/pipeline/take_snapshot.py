@@ -113,8 +113,7 @@ def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) ->
 def look_at_heads(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
     """The snapshot without its records: when it is of, and how much of the input it will hold."""
     heads = {p.partition: decode_head(p.head) for p in partials if p.head is not None}
-    silent = [n for n, head in heads.items() if wall_ms - head.written_at_ms > _SILENT_AFTER_MS]
-    completeness = completeness_of(heads, partitions, silent)
+    completeness = completeness_of(heads, partitions, silent_partitions(heads, wall_ms))
     caught_up = completeness.partitions_current == partitions
     ends = {head.window_end_ms for head in heads.values() if head.window_end_ms > NEVER_MS}
     return Snapshot(
@@ -142,6 +141,11 @@ def records_of(
     for place in product(windows, sites):
         sums.setdefault((*place, ALL), ({}, {}))
     return make_records(sums, snapshot.as_of_ms, snapshot.completeness)
+
+
+def silent_partitions(heads: Mapping[int, PartitionHead], wall_ms: int) -> list[int]:
+    """Those nobody looks after."""
+    return [n for n, head in heads.items() if wall_ms - head.written_at_ms > _SILENT_AFTER_MS]
 
 
 def completeness_of(

@@ -70,6 +70,9 @@ class Layout:
         self.header = f"{board}:header"  # string
         self.records = f"{board}:records"  # hash: snapshot key -> JSON
         self.clock = f"{board}:clock"  # string: ms since the epoch
+        self.results_token = f"{board}:results-token"  # hash: epoch, sequence (unused), state
+        self.results = f"{board}:results"  # hash: window -> its settled results, packed
+        self.results_outbox = f"{board}:results-outbox"  # hash: key -> record not known to be produced
         self.channel = f"{board}:published"  # pub/sub channel, message = sequence
         self.durable = f"{board}:durable"  # string, expires: a write for WAITAOF to wait for
 

@@ -18,6 +18,8 @@ from stream.pipeline.ports import (
     CommitAnswer,
     Owner,
     Partial,
+    ResultsWrite,
+    SettledPartial,
     StateTorn,
     Stored,
     Table,
@@ -40,7 +42,10 @@ class _Partition:
 
 
 class _Board:
-    __slots__ = ("clock_ms", "epoch", "header", "records", "sequence")
+    __slots__ = (
+        "clock_ms", "epoch", "header", "records", "results", "results_epoch", "results_outbox",
+        "results_state", "sequence",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -48,6 +53,10 @@ class _Board:
         self.header: bytes | None = None
         self.records: dict[str, bytes] = {}
         self.clock_ms: int | None = None
+        self.results_epoch = 0
+        self.results_state: bytes | None = None
+        self.results: dict[str, bytes] = {}
+        self.results_outbox: dict[str, bytes] = {}
 
 
 class MemorySnapshot(NamedTuple):
@@ -147,7 +156,7 @@ def _apply(mine: _Partition, commit: Commit) -> None:
 
 
 class MemoryBoard:
-    """`SnapshotBoard` over a `MemoryStore`."""
+    """`Board` over a `MemoryStore`."""
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
@@ -185,6 +194,46 @@ class MemoryBoard:
             if listener.full():
                 listener.get_nowait()
             listener.put_nowait(sequence)
+        return True
+
+    async def take_results_token(self, at_least: int) -> tuple[int, bytes | None]:
+        board = self.store.board
+        board.results_epoch = max(board.results_epoch + 1, at_least)
+        return board.results_epoch, board.results_state
+
+    async def read_settled(self, partitions: int) -> list[SettledPartial]:
+        found = self.store.partitions
+        parts = [found.get(number, _Partition()) for number in range(partitions)]
+        return [
+            SettledPartial(
+                number, part.head, dict(part.tables[Table.SETTLING]), dict(part.tables[Table.CLOSED])
+            )
+            for number, part in enumerate(parts)
+        ]
+
+    async def read_closed(self, partition: int, fields: Sequence[str]) -> list[bytes | None]:
+        return await MemoryTables(self.store).read(partition, Table.SETTLED, fields)
+
+    async def result_windows(self) -> list[str]:
+        return list(self.store.board.results)
+
+    async def read_results(self, fields: Sequence[str]) -> list[bytes | None]:
+        return [self.store.board.results.get(field) for field in fields]
+
+    async def read_results_outbox(self) -> dict[str, bytes]:
+        return dict(self.store.board.results_outbox)
+
+    async def write_results(self, epoch: int, write: ResultsWrite) -> bool:
+        board = self.store.board
+        if board.results_epoch != epoch:
+            return False
+        board.results_state = write.state
+        board.results.update(write.windows)
+        board.results_outbox.update(write.outbox)
+        for field in write.gone:
+            board.results.pop(field, None)
+        for key in write.produced:
+            board.results_outbox.pop(key, None)
         return True
 
     async def write_clock(self, live_ms: int) -> None:

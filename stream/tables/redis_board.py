@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from stream.pipeline.ports import Partial, StoreUnreachable, Table, Token
+from stream.pipeline.ports import Partial, ResultsWrite, SettledPartial, StoreUnreachable, Table, Token
 from stream.tables import resp
 from stream.tables.layout import HEAD, Layout, decode_field, encode_field
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, explain, translated
@@ -21,7 +21,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class RedisBoard:
-    """`SnapshotBoard` over a client of `redis_client.connect`, which the caller keeps and closes."""
+    """`Board` over a client of `redis_client.connect`, which the caller keeps and closes."""
 
     def __init__(self, redis: Redis, namespace: str) -> None:
         self._redis = redis
@@ -29,6 +29,7 @@ class RedisBoard:
         self._where = address(redis)
         self._take_token = Script(redis, "take_token.lua")
         self._publish = Script(redis, "publish.lua")
+        self._publish_results = Script(redis, "publish_results.lua")
 
     async def take_token(self, at_least: int) -> Token:
         with translated(self._where):
@@ -74,6 +75,72 @@ class RedisBoard:
             written = await self._publish([layout.token, layout.header, layout.records], arguments)
         return bool(written)
 
+    async def take_results_token(self, at_least: int) -> tuple[int, bytes | None]:
+        key = self._layout.results_token
+        with translated(self._where):
+            epoch, _ = await self._take_token([key], (at_least,))
+            state: bytes | None = await ask(self._redis, ("HGET", key, "state"))
+        return int(epoch), state
+
+    async def read_settled(self, partitions: int) -> list[SettledPartial]:
+        """Each partition at one moment, as `read_partials`."""
+        flight: list[bytes] = []
+        for number in range(partitions):
+            keys = self._layout.partition(number)
+            flight += [
+                resp.MULTI,
+                resp.command("HGET", keys.meta, HEAD),
+                resp.command("HGETALL", keys.tables[Table.SETTLING]),
+                resp.command("HGETALL", keys.tables[Table.CLOSED]),
+                resp.EXEC,
+            ]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                replies = [checked(reply) for reply in await converse(connection, flight)]
+        return [
+            SettledPartial(number, checked(head), _pairs(checked(settling)), _pairs(checked(closed)))
+            for number, (head, settling, closed) in enumerate(replies[4::5])
+        ]
+
+    async def read_closed(self, partition: int, fields: Sequence[str]) -> list[bytes | None]:
+        return await self._read_fields(self._layout.partition(partition).tables[Table.SETTLED], fields)
+
+    async def result_windows(self) -> list[str]:
+        with translated(self._where):
+            fields: list[bytes] = await ask(self._redis, ("HKEYS", self._layout.results))
+        return [decode_field(field) for field in fields]
+
+    async def read_results(self, fields: Sequence[str]) -> list[bytes | None]:
+        return await self._read_fields(self._layout.results, fields)
+
+    async def read_results_outbox(self) -> dict[str, bytes]:
+        with translated(self._where):
+            records: dict[bytes, bytes] = await ask(self._redis, ("HGETALL", self._layout.results_outbox))
+        return _texts(records.items())
+
+    async def write_results(self, epoch: int, write: ResultsWrite) -> bool:
+        layout = self._layout
+        arguments: list[str | bytes | int] = [epoch, write.state]
+        for values, gone in ((write.windows, write.gone), (write.outbox, write.produced)):
+            arguments.append(2 * len(values))
+            for field, value in values.items():
+                arguments += (encode_field(field), value)
+            arguments += (len(gone), *map(encode_field, gone))
+        with translated(self._where):
+            written = await self._publish_results(
+                [layout.results_token, layout.results, layout.results_outbox], arguments
+            )
+        return bool(written)
+
+    async def _read_fields(self, key: str, fields: Sequence[str]) -> list[bytes | None]:
+        if not fields:
+            return []
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                [reply] = await converse(connection, [resp.hmget(key, fields)])
+        values: list[bytes | None] = checked(reply)
+        return values
+
     async def write_clock(self, live_ms: int) -> None:
         with translated(self._where):
             await ask(self._redis, ("SET", self._layout.clock, live_ms))
@@ -118,7 +185,11 @@ async def _next_announcement(pubsub: PubSub) -> int | None:
 
 
 def _partial(number: int, head: bytes | None, windows: list[bytes]) -> Partial:
-    return Partial(number, checked(head), _texts(zip(checked(windows)[0::2], windows[1::2], strict=True)))
+    return Partial(number, checked(head), _pairs(checked(windows)))
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
+    return _texts(zip(flat[0::2], flat[1::2], strict=True))
 
 
 def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from stream.pipeline.ports import Claim, Commit, Owner, PartitionTables, SnapshotBoard, Table
+from stream.pipeline.ports import Board, Claim, Commit, Owner, PartitionTables, Table
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
@@ -20,7 +20,7 @@ class Backend(Protocol):
 
     def tables(self) -> PartitionTables: ...
 
-    def board(self) -> SnapshotBoard: ...
+    def board(self) -> Board: ...
 
     async def snapshot(self) -> Any:
         """A copy of everything stored."""
@@ -40,7 +40,7 @@ class MemoryBackend:
     def tables(self) -> PartitionTables:
         return MemoryTables(self.store)
 
-    def board(self) -> SnapshotBoard:
+    def board(self) -> Board:
         return MemoryBoard(self.store)
 
     async def snapshot(self) -> Any:
