@@ -29,9 +29,9 @@ VISITORS_OF_DAY = "visitors_24h"  # in the month alone, as of the same instant
 LONGEST_MEMORY_MS = 3650 * DAY_MS
 _LOW_BITS = 32
 _LOW_MASK = (1 << _LOW_BITS) - 1
-_AWAY_METRICS = frozenset(
+RETURN_METRICS = frozenset(
     f"{AWAY_HISTOGRAM}{bucket}" for bucket in range(bucket_of(LONGEST_MEMORY_MS // HOUR_MS + 1) + 1)
-)
+) | {RETURNS, AWAY_MS, AWAY_MS_SQUARED_HIGH, AWAY_MS_SQUARED_LOW}
 
 
 def add_return(row: dict[str, int], away_ms: int, sign: int) -> None:
@@ -161,7 +161,7 @@ KPIS = (
         formula="sum over returning visits begun in the window of (first event - last event of the visit "
                 "before) / their number",
         windows=frozenset({DAY, "7d", MONTH, ALL_TIME, *SETTLED}), dimensions=_SESSIONS,
-        metrics=_AWAY_METRICS | {RETURNS, AWAY_MS, AWAY_MS_SQUARED_HIGH, AWAY_MS_SQUARED_LOW},
+        metrics=RETURN_METRICS,
         compute=between_visits,
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from stream.core.calendar import Window
 from stream.core.engagement import VISITORS
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
-from stream.core.loyalty import VISITORS_OF_DAY
+from stream.core.loyalty import RETURN_METRICS, VISITORS_OF_DAY
 from stream.core.policy import HOUR_MS
 from stream.core.registry import metrics_of, that_apply
 from stream.core.windows import (
@@ -22,6 +22,7 @@ from stream.core.windows import (
     DAY,
     DAY_KIND,
     MONTH,
+    RETURNS_KIND,
     SERIES,
     TEN_SECONDS_MS,
     Counts,
@@ -33,6 +34,12 @@ from stream.core.windows import (
 
 _FEW_BUCKETS = 32
 Metrics = frozenset[str] | None  # None: all of them
+
+
+def _by_hour(series: Series, dimension: str) -> frozenset[str]:
+    """The metrics of a series of hours: what the KPIs of its longest window are computed from."""
+    metrics = metrics_of(series.windows[-1].name, dimension)
+    return metrics & RETURN_METRICS if series.kind == RETURNS_KIND else metrics - RETURN_METRICS
 
 
 @lru_cache(maxsize=1024)
@@ -47,7 +54,7 @@ def series_of(dimension: str) -> tuple[tuple[Series, Metrics], ...]:
             windows = tuple(window for window in series.windows if that_apply(window.name, dimension))
             if windows:
                 found.append((Series(series.kind, windows), None))
-        elif metrics := metrics_of(series.windows[-1].name, dimension):
+        elif metrics := _by_hour(series, dimension):
             found.append((series, metrics))
     return tuple(found)
 
@@ -200,7 +207,7 @@ class SegmentTally:
         found: list[tuple[Counts, Counts]] = [
             buckets.window(name) for buckets in self.series.values() if buckets.has(name)
         ]
-        if name == MONTH and (today := self._visitors_of_day()):
+        if name == MONTH and found and (today := self._visitors_of_day()):
             found.append(({VISITORS_OF_DAY: today}, {}))
         if len(found) == 1:
             return found[0]

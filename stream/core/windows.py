@@ -75,11 +75,15 @@ class Series(msgspec.Struct, frozen=True):
         return 2 * self.windows[-1].buckets
 
 
-# Hours are kept twice: what answers need for half a year is little, what visitors need is kept a third of it.
+# Hours are kept thrice. What answers need for half a year is little, what visitors need is kept for a third.
+# Of these the hours of returns are apart: they hold a histogram and stay as they are, while every visitor who
+# comes back changes the hours of the visits before.
+RETURNS_KIND = "r"
 SERIES = (
     Series("t", tuple(window for window in ROLLING if window.bucket_ms == TEN_SECONDS_MS)),
     Series(DAY_KIND, (WINDOWS["24h"],)),
     Series("v", (WINDOWS["7d"], WINDOWS["28d"])),
+    Series(RETURNS_KIND, (WINDOWS["7d"], WINDOWS["28d"])),
     Series("a", (WINDOWS["7d"], WINDOWS["30d"], WINDOWS["90d"])),
 )
 

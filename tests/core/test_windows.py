@@ -58,7 +58,7 @@ def test_hours_keep_only_what_their_kpis_need() -> None:
     assert [tally.window(name)[0] for name in ("24h", "7d", "28d", "90d")] == [
         {"clicks": 3, "visitors": 2, "promoters": 1},
         {"visitors": 2, "promoters": 1},
-        {"visitors": 2},
+        {"visitors": 2, "visitors_24h": 2},  # the month says how many of them are of the day
         {"promoters": 1},
     ]
     assert [element.window(name)[0] for name in ("7d", "28d", "90d")] == [{}, {}, {}]
@@ -83,6 +83,21 @@ def test_a_long_window_has_all_that_its_kpis_are_computed_from(name: str) -> Non
         kept = [series.windows[-1].name for series in SERIES if name in [w.name for w in series.windows]]
         assert metrics_of(name, dimension) <= frozenset().union(*(metrics_of(k, dimension) for k in kept))
         assert all(one.metrics for one in that_apply(name, dimension))
+
+
+def test_the_month_follows_the_day_down_to_nobody() -> None:
+    tally = SegmentTally()
+    tally.rows[NOON_MS // TEN_SECONDS_MS]["visitors"] += 1
+    seen = []
+    for hours in (0, 24, 24.5, 28 * 24 + 1):
+        changed = tally.settle(int(NOON_MS + hours * HOUR_MS)).windows
+        seen.append((tally.window("28d")[0], "28d" in changed))
+    assert seen == [
+        ({"visitors": 1, "visitors_24h": 1}, True),
+        ({"visitors": 1, "visitors_24h": 1}, False),
+        ({"visitors": 1}, True),
+        ({}, True),
+    ]
 
 
 def test_an_event_ahead_of_the_end_counts_at_once() -> None:
