@@ -23,7 +23,8 @@ def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """Wilson score interval of k successes in n > 0 trials (Wilson 1927, JASA 22, 209-212)."""
     centre = (k + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the bounds are exact; rounding would leave 0.0 just outside.
+    return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
 
 
 def rate(numerator: int, denominator: int, *, of: str) -> Rate:

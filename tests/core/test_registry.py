@@ -16,6 +16,7 @@ from stream.core.kpi import WHOLE, Count, Definition
 from stream.core.loyalty import VISITORS_OF_DAY
 from stream.core.sessions import Session
 from stream.core.windows import UP_TO_A_DAY, Counts, add
+from tests.kpi_laws import check_kpi
 
 NUMBERS = st.integers(0, 10**6)
 SESSIONS = st.builds(
@@ -115,6 +116,7 @@ def test_every_result_can_be_written(counts: Counts) -> None:
         for name, kpi in registry.results("all", dimension, counts, counts).items():
             assert msgspec.json.decode(msgspec.json.encode(kpi))["type"] in ("count", "mean", "rate", "score")
             assert dimension in registry.KPIS[name].dimensions
+            check_kpi(name, kpi)
 
 
 def test_a_window_may_have_kpis_of_its_own() -> None:

@@ -121,8 +121,8 @@ def _body(draft: Draft, number: int, unit: int) -> dict[str, Any]:
         fields |= {"element_id": f"e{choice // 4 % 3}", "surface": surface, "url": "/p"}
         if choice % 3:
             fields |= {"position": choice % 3, "variant": "ab"[choice % 2], "campaign": f"c{choice % 5}"}
-    if draft.kind == "impression" and choice % 2:
-        fields["opened"] = choice % 3 > 0
+    if draft.kind == "impression" and choice % 3:
+        fields["opened"] = choice % 3 == 1
     if draft.kind == "form_submission":
         fields["form_id"] = f"f{choice % 2}"
     if draft.kind == "survey_answer":
