@@ -201,6 +201,9 @@ class KpiSnapshot(_Record):
     completeness: Completeness
     profile: str = "latido"
     kpis: dict[str, KpiValue]
+    truncated: Number | None = None
+    """Of the segment `(other)` only: how many values the dimension had, of which the largest have their own
+    records. Absent where each has its own."""
 
     @property
     def key(self) -> str:

@@ -31,10 +31,11 @@ from stream.pipeline.partition import Partition
 from stream.pipeline.partition_state import Accounting
 from stream.pipeline.ports import Partial, Table
 from stream.pipeline.profile_views import Accepted, Views
+from stream.pipeline.renew_records import take_snapshot
 from stream.pipeline.scores import all_scores
 from stream.pipeline.session_record import session_record
 from stream.pipeline.take_results import encode_result, results_of_one
-from stream.pipeline.take_snapshot import encode_record, take_snapshot
+from stream.pipeline.take_snapshot import encode_record
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 _BATCH_RECORDS = 20_000
@@ -229,14 +230,14 @@ def _accounting(partition: Partition) -> str:
 
 
 async def _windows(store: MemoryStore) -> Partial:
-    return (await MemoryBoard(store).read_partials(1))[0]
+    return (await MemoryBoard(store).read_partials([0]))[0]
 
 
 def _snapshot(partition: Partition, partial: Partial, views: Views | None) -> list[str]:
     head = partition.head
     if head is None:
         return []
-    snapshot = take_snapshot([partial], 1, head.written_at_ms)
+    snapshot = take_snapshot([partial], 1, head.written_at_ms, partition.state.policy.published_values)
     as_of_ms = snapshot.as_of_ms or 0
     if views is not None:
         for record in snapshot.records.values():

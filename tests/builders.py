@@ -24,8 +24,9 @@ from stream.core.policy import Policy
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.partition import Partition
 from stream.pipeline.ports import Commit, CommitAnswer, Partial, StoreUnreachable
+from stream.pipeline.renew_records import take_snapshot
 from stream.pipeline.session_record import SessionRecord, session_record
-from stream.pipeline.take_snapshot import Snapshot, take_snapshot
+from stream.pipeline.take_snapshot import Snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 # A whole hour and day of ten-second and minute buckets begins here: 2001-09-09T00:00:00Z.
@@ -217,7 +218,8 @@ class Lane:
         )
 
     def snapshot(self, wall_ms: int | None = None) -> Snapshot:
-        partials: Sequence[Partial] = now(MemoryBoard(self.store).read_partials(1))
+        partials: Sequence[Partial] = now(MemoryBoard(self.store).read_partials([0]))
         head = self.partition.head
         written_at_ms = head.written_at_ms if head else 0
-        return take_snapshot(partials, 1, written_at_ms if wall_ms is None else wall_ms)
+        at_ms = written_at_ms if wall_ms is None else wall_ms
+        return take_snapshot(partials, 1, at_ms, self.policy.published_values)

@@ -59,6 +59,11 @@ class Rules:
     every_answer: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
     zones: tuple[tuple[str, str], ...] = ()  # (site, IANA name), elsewhere UTC
+    funnels: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """Name, and ("page" pattern | "element" | "form", wanted) of each step."""
+
+    def fits(self, event: Event, step: tuple[str, str]) -> bool:
+        return Rules(0, 0, 0, 0, 0, (("step", *step),)).reached(event) == {"step"}
 
     def reached(self, event: Event) -> set[str]:
         what, said = None, ""
@@ -333,8 +338,28 @@ def _session_facts(visit: Visit, rules: Rules, *, ended: bool) -> list[Fact]:
     begun = {"new": 1} if visit.number == 1 else {"returns": 1, "away_ms": visit.away}
     arrived = ["all", *(f"{name}={values[name]}" for name in ARRIVALS if name in values)]
     found += [Fact(site, segment, visit.first, name, n) for segment in arrived for name, n in begun.items()]
+    if ended:
+        for funnel, steps in rules.funnels:
+            found += _funnel_facts(visit, rules, funnel, steps)
     goals = visit.goals if ended else ()
     return found + [Fact(site, f"goal={goal}", visit.last, "converted_sessions", 1) for goal in goals]
+
+
+def _funnel_facts(visit: Visit, rules: Rules, funnel: str, steps: tuple[tuple[str, str], ...]) -> list[Fact]:
+    """What a session contributes: it goes on to a step at the first event after the step before."""
+    site, left, events = visit.events[0].event.site_id, list(steps), [one.event for one in visit.events]
+    while left and (places := [i for i, event in enumerate(events) if rules.fits(event, left[0])]):
+        events, left = events[places[0] + 1 :], left[1:]
+    reached = len(steps) - len(left)
+    if not reached:
+        return []
+    found = [Fact(site, f"funnel={funnel}", visit.last, "started", 1)]
+    found += [Fact(site, f"funnel={funnel}", visit.last, "finished", int(not left))]
+    for number in range(1, len(steps) + 1):
+        numbers = {"started": 1, "reached": int(reached >= number), "before": int(reached + 1 >= number)}
+        segment = f"funnel_step={funnel}#{number}"
+        found += [Fact(site, segment, visit.last, metric, n) for metric, n in numbers.items()]
+    return found
 
 
 def _encoded(value: str) -> str:

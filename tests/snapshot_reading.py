@@ -198,6 +198,17 @@ def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
     if "csat" in kpis:
         found["csat_satisfied"] = kpis["csat"]["numerator"]
         found["csat_answers"] = kpis["csat"]["denominator"]
+    if "funnel_started" in kpis:
+        found["started"], conversion = kpis["funnel_started"]["value"], kpis["funnel_conversion"]
+        assert conversion["denominator"] == kpis["funnel_abandonment"]["denominator"] == found["started"]
+        found["finished"] = conversion["numerator"]
+        assert kpis["funnel_abandonment"]["numerator"] == found["started"] - found["finished"]
+    if "funnel_step_sessions" in kpis:
+        found["reached"] = kpis["funnel_step_sessions"]["value"]
+        found["before"] = kpis["funnel_step_conversion"]["denominator"]
+        found["started"] = kpis["funnel_step_overall"]["denominator"]
+        for name in ("funnel_step_conversion", "funnel_step_overall"):
+            assert kpis[name]["numerator"] == found["reached"]
     if "cvr_visitors" in kpis:
         found["converted_visitors"] = kpis["cvr_visitors"]["numerator"]
         found["converted_sessions"] = kpis["cvr_sessions"]["numerator"]
@@ -217,6 +228,12 @@ def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
         **{name: _share(before[metric], before["ended"]) for name, metric in SHARES.items()},
         "time_between_visits_ms": _share(before["away_ms"], before["returns"]),
         "ctr": _share(before["clicks"], before["impressions"]),
+        "funnel_started": before["started"],
+        "funnel_conversion": _share(before["finished"], before["started"]),
+        "funnel_abandonment": _share(before["started"] - before["finished"], before["started"]),
+        "funnel_step_sessions": before["reached"],
+        "funnel_step_conversion": _share(before["reached"], before["before"]),
+        "funnel_step_overall": _share(before["reached"], before["started"]),
         "unique_ctr": _share(before["pairs_clicked"], before["pairs_seen"]),
         "open_rate": _share(before["mails_opened"], before["mails"]),
         "csat": _share(before["csat_satisfied"], before["csat_answers"]),

@@ -50,6 +50,37 @@ def kpi(
     )
 
 
+def top(
+    dimension: Annotated[
+        str,
+        typer.Argument(metavar="DIMENSION", help="Such as landing_page, channel, element or channel+device."),
+    ],
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Annotated[str | None, typer.Option("--site", metavar="ID", help="Else the first one.")] = None,
+    window: Annotated[str, typer.Option("--window", metavar="NAME", help="Such as 1h, 24h or all.")] = "24h",
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="How many values.")] = 10,
+    as_json: options.AsJson = False,
+) -> None:
+    """Print the largest values of a dimension, with counts and rates.
+
+    By sessions; by impressions and clicks where there are none; then by answers, then by name.
+
+    \b
+    Example:
+      latido top landing_page --window 1h -n 10
+      latido top channel+device --json | jq -c '[.segment.value, .kpis.session_conversion_rate.value]'
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+
+    from stream.commands.top import Wanted, print_top
+
+    wanted = Wanted(dimension, window, site, count)
+    raise typer.Exit(asyncio.run(print_top(chosen, wanted, as_json=as_json)))
+
+
 def watch(
     redis: options.Redis = None,
     namespace: options.Namespace = None,

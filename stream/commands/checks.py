@@ -138,7 +138,7 @@ async def _lost(board: RedisBoard) -> list[Finding]:
     header = await board.read_header()
     if header is None:
         return []
-    partials = await board.read_partials(decode_header(header).completeness.partitions)
+    partials = await board.read_partials(range(decode_header(header).completeness.partitions))
     return [
         Finding(
             "warning", "counts",

@@ -38,6 +38,8 @@ def _plain(name: str, value: Any) -> Any:
             {key: one for key, one in msgspec.structs.asdict(goal).items() if one is not None}
             for goal in value
         ]
+    if name == "funnels":
+        return [msgspec.to_builtins(funnel) for funnel in value]
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
@@ -47,14 +49,21 @@ def as_toml(settings: Settings, file: Path | None) -> str:
     """The same as a settings file; what is not set or hidden is a comment."""
     plain = as_plain(settings)
     sections = {name: plain.pop(name) for name in ("kafka", "collector")}
-    goals = plain.pop("goals")
+    goals, funnels = plain.pop("goals"), plain.pop("funnels")
     read = f"read from {file}" if file is not None else "no settings file was read"
     lines = [f"# {read}; LATIDO_ variables and flags win over it", *_entries(plain)]
     for name, section in sections.items():
         lines += ["", f"[{name}]", *_entries(section)]
     for goal in goals:
         lines += ["", "[[goals]]", *_entries(goal)]
+    for funnel in funnels:
+        steps = ",\n".join(f"  {{ {_inline(step)} }}" for step in funnel["steps"])
+        lines += ["", "[[funnels]]", _entry("name", funnel["name"]), f"steps = [\n{steps},\n]"]
     return "\n".join(lines) + "\n"
+
+
+def _inline(table: dict[str, Any]) -> str:
+    return ", ".join(_entries(table))
 
 
 def _entries(table: dict[str, Any]) -> list[str]:

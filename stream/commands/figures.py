@@ -35,6 +35,7 @@ class Published(msgspec.Struct, frozen=True):
     kpis: dict[str, dict[str, Any]]
     sequence: int = 0
     as_of: str | None = None
+    truncated: int | None = None  # of `(other)`: how many values there were
 
     @property
     def segment_name(self) -> str:

@@ -8,7 +8,19 @@ from typer.core import TyperGroup
 
 FIRST_MET = (
     *("demo", "doctor", "topics", "worker", "collector", "send", "ingest"),
-    *("watch", "kpi", "explain", "kpis", "replay", "compare", "dead-letters", "rebuild", "config", "version"),
+    *(
+        "watch",
+        "kpi",
+        "top",
+        "explain",
+        "kpis",
+        "replay",
+        "compare",
+        "dead-letters",
+        "rebuild",
+        "config",
+        "version",
+    ),
 )
 
 

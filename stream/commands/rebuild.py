@@ -92,5 +92,5 @@ async def _is_stored(client: Redis, namespace: str, partitions: int) -> bool:
     from stream.tables.redis_board import RedisBoard
 
     board = RedisBoard(client, namespace)
-    partials = await board.read_partials(partitions)
+    partials = await board.read_partials(range(partitions))
     return await board.read_header() is not None or any(one.head is not None for one in partials)

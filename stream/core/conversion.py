@@ -33,12 +33,12 @@ KPIS = (
         id="cvr_visitors", label="CVR, visitors", unit="share from 0 to 1", better="up",
         meaning="The share of the visitors that reached the goal.",
         formula="visitors whose latest conversion lies in the window / unique visitors",
-        dimensions=_GOAL, has_previous=False, compute=by_visitor,
+        dimensions=_GOAL, has_previous=False, of_site=True, compute=by_visitor,
     ),
     Definition(
         id="cvr_sessions", label="CVR, sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the ended sessions that reached the goal.",
         formula="ended sessions that reached the goal / ended sessions",
-        dimensions=_GOAL, compute=by_session,
+        dimensions=_GOAL, of_site=True, compute=by_session,
     ),
 )  # fmt: skip

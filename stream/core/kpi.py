@@ -98,5 +98,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     metrics: frozenset[str] = frozenset()
     # Whether the window before has an exact value, to be published as `previous`.
     has_previous: bool = True
+    # Whether it is a share of the whole site: then it changes with the site, not only with its segment.
+    of_site: bool = False
     # From the counts of a segment, and those of its whole site in the same window.
     compute: Callable[[Counts, Counts], Kpi]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 SECOND_MS = 1000
+DEFAULT_PUBLISHED_VALUES = 1000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
@@ -51,6 +52,45 @@ class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"goal {self.name!r} needs exactly one of page, element_id, form_id")
         if not 1 <= len(self.name) <= 64:
             raise ValueError("a goal's name has 1 to 64 characters")
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of a funnel: a page (a pattern over the path), an element that is clicked or a form."""
+
+    page: str | None = None
+    element_id: str | None = None
+    form_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.page, self.element_id, self.form_id)) != 1:
+            raise ValueError("a step needs exactly one of page, element_id, form_id")
+
+
+class Funnel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Steps that visitors are hoped to take one after the other. Raises ValueError on construction."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name) <= 60:
+            raise ValueError("a funnel's name has 1 to 60 characters")
+        if not 2 <= len(self.steps) <= 20:
+            raise ValueError(f"funnel {self.name!r} needs 2 to 20 steps")
+
+
+def step_name(funnel: str, number: int) -> str:
+    """`checkout#2`: the second step of the funnel `checkout`."""
+    return f"{funnel}#{number}"
+
+
+def _steps_of(funnels: tuple[Funnel, ...]) -> tuple[Goal, ...]:
+    """Every step as a goal of its own: what fits it."""
+    return tuple(
+        Goal(step_name(funnel.name, number), step.page, step.element_id, step.form_id)
+        for funnel in funnels
+        for number, step in enumerate(funnel.steps, 1)
+    )
 
 
 class Goals:
@@ -100,7 +140,10 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     overlong_ms: int = DAY_MS
     # Values of one dimension admitted per partition and site; later ones are counted as `(other)`.
     dimension_values: int = 10_000
+    # Of these the largest are published, in each window; the others together as `(other)`.
+    published_values: int = DEFAULT_PUBLISHED_VALUES
     goals: tuple[Goal, ...] = ()
+    funnels: tuple[Funnel, ...] = ()
     # Tags of a page's address that may be read, for channel and campaign; no other parameter ever is.
     query_parameters: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
     # A referrer on one of these hosts, or below, is the site itself: lower case, without port.
@@ -127,6 +170,11 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def goal_index(self) -> Goals:
         return Goals(self.goals)
+
+    @cached_property
+    def step_index(self) -> Goals:
+        """The steps of all funnels, by what fits them."""
+        return Goals(_steps_of(self.funnels))
 
     @cached_property
     def lateness_ms(self) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from stream.core import conversion, csat, ctr, engagement, loyalty, nps
+from stream.core import conversion, csat, ctr, engagement, funnels, loyalty, nps
 from stream.core.dimensions import is_pair, windows_of
-from stream.core.kpi import PAIR, Definition, Kpi
+from stream.core.kpi import PAIR, WHOLE, Definition, Kpi
 from stream.core.windows import Counts
 
 FAMILIES: dict[str, tuple[Definition, ...]] = {
@@ -14,6 +14,7 @@ FAMILIES: dict[str, tuple[Definition, ...]] = {
     "visitors": loyalty.KPIS,
     "clicks": ctr.KPIS,
     "conversion": conversion.KPIS,
+    "funnels": funnels.KPIS,
     "NPS": nps.KPIS,
     "CSAT": csat.KPIS,
 }
@@ -28,6 +29,12 @@ def that_apply(window: str, dimension: str) -> tuple[Definition, ...]:
     if windows is not None and window not in windows:
         return ()
     return tuple(one for one in KPIS.values() if kind in one.dimensions and window in one.windows)
+
+
+@lru_cache(maxsize=1)
+def of_whole_site() -> frozenset[str]:
+    """Dimensions with a KPI that is a share of the whole site."""
+    return frozenset().union(*(one.dimensions for one in KPIS.values() if one.of_site)) - {WHOLE}
 
 
 def metrics_of(window: str, dimension: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from stream.core.ctr import Exposure, Pairs, merge_pairs
 from stream.core.event_time import NEVER_MS
+from stream.core.funnels import Match
 from stream.core.policy import Policy
 
 # Phases of a session. Plain numbers: an enumeration's members cost more to look up than to compare.
@@ -81,6 +82,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     publication: Publication = UNPUBLISHED
     change: str | None = None  # why there will be another revision
     converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
+    trail: list[Match] | None = None  # events that fit a step of a funnel
 
 
 class Past(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -150,6 +152,7 @@ def merge(a: Session, b: Session) -> Session:
         publication=_merge_publications(a.publication, b.publication),
         change="merge" if "merge" in (a.change, b.change) else None,
         converted=_merge_converted(a.converted, b.converted),
+        trail=[*(a.trail or ()), *(b.trail or ())] if a.trail or b.trail else None,
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Rules:
-    """The durations, goals and pairs of the run that is checked."""
+    """The durations, goals, funnels and pairs of the run that is checked."""
 
     gap_ms: int = 30 * MINUTE_MS
     grace_ms: int = 5 * MINUTE_MS
@@ -64,6 +64,8 @@ class Rules:
     visitor_memory_ms: int = 400 * DAY_MS
     goals: tuple[Goal, ...] = ()
     every_answer: bool = False
+    funnels: tuple[tuple[str, tuple[Goal, ...]], ...] = ()
+    """Name and steps, each as a goal."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Dimensions of sessions that are counted together."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from schemas.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
 from stream.demo.plain_channels import campaign_of, channel_of, device_of, host_of
-from stream.demo.plain_log import Accepted, Rules, path_of
+from stream.demo.plain_log import Accepted, Goal, Rules, path_of
 
 ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 DERIVED = {"channel": channel_of, "campaign": campaign_of, "device": device_of}
@@ -56,6 +56,14 @@ class Visit:
     @property
     def engaged_ms(self) -> int:
         return sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing))
+
+    def steps(self, steps: Sequence[Goal]) -> int:
+        """How many of these were taken in order, one event for each at most."""
+        taken = 0
+        for one in self.events:
+            if taken < len(steps) and steps[taken].is_reached_by(one.event):
+                taken += 1
+        return taken
 
     def value(self, dimension: str) -> str | None:
         """Where the visit came from, by its first event, and the page by which it was left."""

@@ -54,7 +54,18 @@ RULES: Final = Rules(
         Goal("signup", "form", "signup"),
         Goal("thanks", "page", "/thanks*"),
         Goal("mail", "element", "mail-button"),
-    )
+    ),
+    funnels=(
+        (
+            "order",
+            (
+                Goal("product", "page", "/producto/*"),
+                Goal("buy", "element", "buy-alpha"),
+                Goal("thanks", "page", "/thanks*"),
+            ),
+        ),
+    ),
+    pairs=(("channel", "device"),),
 )
 GOAL_FIELDS: Final = {"form": "form_id", "page": "page", "element": "element_id"}
 
@@ -212,11 +223,20 @@ def _write_settings(folder: Path) -> Path:
         f'\n[[goals]]\nname = "{goal.name}"\n{GOAL_FIELDS[goal.kind]} = "{goal.wanted}"\n'
         for goal in RULES.goals
     )
+    funnels = "".join(
+        f'\n[[funnels]]\nname = "{name}"\nsteps = [{", ".join(map(_step, steps))}]\n'
+        for name, steps in RULES.funnels
+    )
+    pairs = ", ".join(f'"{one}+{other}"' for one, other in RULES.pairs)
     file = folder / "latido.toml"
     durations = {"gap": RULES.gap_ms, "grace": RULES.grace_ms, "survey_tolerance": RULES.survey_tolerance_ms}
     rules = "".join(f'{name} = "{ms}ms"\n' for name, ms in durations.items())
-    file.write_text(rules + goals, encoding="utf-8")
+    file.write_text(f"{rules}dimension_pairs = [{pairs}]\n{goals}{funnels}", encoding="utf-8")
     return file
+
+
+def _step(step: Goal) -> str:
+    return f'{{ {GOAL_FIELDS[step.kind]} = "{step.wanted}" }}'
 
 
 @contextlib.asynccontextmanager

@@ -106,7 +106,7 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
     found: dict[str, Kpis] = {}
     for site_id, site in sites.items():
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
-        for segment, times, kpis in segments(site, ended, rules.pairs):
+        for segment, times, kpis in segments(site, ended, rules):
             for window, (now, before) in spans(as_of_ms).items():
                 if is_of_pages(segment) and window not in PAGE_WINDOWS:
                     continue
@@ -171,9 +171,7 @@ class Times:
 Segment = tuple[str, Times, Callable[[Span], Kpis]]
 
 
-def segments(
-    site: Site, ended: Sequence[Visit], pairs_wanted: Sequence[tuple[str, str]] = ()
-) -> Iterator[Segment]:
+def segments(site: Site, ended: Sequence[Visit], rules: Rules) -> Iterator[Segment]:
     """Segment `all`, and every element, survey, goal and dimension value that occurs.
 
     Each by its name, the times of what it counts (it is there while one is in the window or the one
@@ -197,8 +195,10 @@ def segments(
         yield from dimension_segments(site, ended, shown, dimension)
     for page in PAGE_DIMENSIONS:
         yield from visit_segments(page, [(visit.value(page), visit) for visit in ended], ended)
-    for one, other in pairs_wanted:
+    for one, other in rules.pairs:
         yield from visit_segments(f"{one}+{other}", both_values(site, ended, one, other), ended)
+    for funnel, steps in rules.funnels:
+        yield from funnel_segments(funnel, [(visit.last, visit.steps(steps)) for visit in ended], len(steps))
     for survey in {answer.survey for answer in site.answers}:
         answers = [answer for answer in site.answers if answer.survey == survey]
         times = Times(answers=[answer.t for answer in answers])
@@ -273,6 +273,36 @@ def visit_segments(
         over = [visit for visit in mine if id(visit) in are_ended]
         times = Times(others=[visit.last for visit in mine])
         yield segment_name(dimension, value), times, partial(session_kpis, mine, over)
+
+
+def funnel_segments(name: str, ended: Sequence[tuple[int, int]], length: int) -> Iterator[Segment]:
+    """A funnel and its steps, from when each visit ended and how far it came."""
+    started = [(t, taken) for t, taken in ended if taken]
+    times = Times(others=[t for t, _ in started])
+
+    def whole(span: Span) -> Kpis:
+        inside = [taken for t, taken in started if span.has(t)]
+        finished = inside.count(length)
+        of = "ended sessions that started"
+        return {
+            "funnel_started": {"type": "count", "value": len(inside)},
+            "funnel_conversion": rate(finished, len(inside), of),
+            "funnel_abandonment": rate(len(inside) - finished, len(inside), of),
+        }
+
+    def step(number: int, span: Span) -> Kpis:
+        inside = [taken for t, taken in started if span.has(t)]
+        reached = sum(taken >= number for taken in inside)
+        before = sum(taken >= number - 1 for taken in inside)
+        return {
+            "funnel_step_sessions": {"type": "count", "value": reached},
+            "funnel_step_conversion": rate(reached, before, "sessions at the step before"),
+            "funnel_step_overall": rate(reached, len(inside), "ended sessions that started"),
+        }
+
+    yield segment_name("funnel", name), times, whole
+    for number in range(1, length + 1):
+        yield segment_name("funnel_step", f"{name}#{number}"), times, partial(step, number)
 
 
 def visitor_kpis(site: Site, ended: Sequence[Visit], span: Span) -> Kpis:

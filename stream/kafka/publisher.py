@@ -24,15 +24,14 @@ from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputPro
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Output
 from stream.pipeline.ports import SnapshotBoard, StoreUnreachable, Token
+from stream.pipeline.renew_records import Records
+from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import (
-    ALL_WINDOWS,
     Snapshot,
     SnapshotRecord,
     encode_header,
     encode_record,
     look_at_heads,
-    records_of,
-    same_figures,
 )
 
 log = structlog.get_logger("latido.kafka")
@@ -56,12 +55,13 @@ _decode_sequence = msgspec.json.Decoder(_Sequence).decode
 
 
 class Published(msgspec.Struct):
-    """What readers have, as far as this publisher knows. `open_keys` were found at the takeover."""
+    """What readers have, as far as this publisher knows."""
 
     token: Token
     sequence: int
-    records: dict[str, SnapshotRecord]
-    open_keys: set[str]
+    followed: Followed
+    records: Records
+    leftovers: set[str]  # keys found at the takeover, of windows not looked at since
 
 
 class Publisher:
@@ -74,6 +74,7 @@ class Publisher:
         self._options = settings.client_options
         self._board = board
         self._partitions = partitions
+        self._published_values = settings.policy.published_values
         self._wall_ms = wall_ms
         self._producer = OutputProducer(
             settings.client_options,
@@ -118,7 +119,9 @@ class Publisher:
         open_keys |= set(await self._board.read_records())
         self._published_at.clear()
         self._header_at_ms = 0
-        self._published = Published(token, token.sequence, {}, open_keys)
+        followed = Followed(self._partitions)
+        records = Records(followed, self._published_values)
+        self._published = Published(token, token.sequence, followed, records, open_keys)
         log.info("publishing", epoch=token.epoch, open_keys=len(open_keys))
         return self._published
 
@@ -138,22 +141,31 @@ class Publisher:
         return newest, keys
 
     async def _publish(self, published: Published, now_ms: int) -> None:
-        partials = await self._board.read_partials(self._partitions)
-        snapshot = look_at_heads(partials, self._partitions, now_ms)
+        snapshot = await self._look(published.followed, now_ms)
         if snapshot.live_ms is not None:
             await self._board.write_clock(snapshot.live_ms)
         if snapshot.as_of_ms is None or not self._may_add_up(snapshot, now_ms):
             return
-        due = self._due(published, snapshot, now_ms)
-        snapshot.records = records_of(snapshot, partials, due)
-        changed = {
-            key: record for key, record in snapshot.records.items()
-            if _differs(published.records.get(key), record)
-        }  # fmt: skip
-        gone = [key for key in published.open_keys if key not in snapshot.records and _window_of(key) in due]
+        settled = snapshot.current and not self._was_current
+        self._was_current = snapshot.current
+        due = self._due(published, now_ms, settled=settled)
+        renewed = published.records.renew(snapshot, due, now_ms, everything=settled)
+        leftovers = [
+            key for key in published.leftovers
+            if key not in published.records.records and _window_of(key) in due
+        ]  # fmt: skip
+        published.leftovers = {key for key in published.leftovers if _window_of(key) not in due}
+        changed, gone = renewed.records, renewed.gone + leftovers
         if not changed and not gone and not has_passed(now_ms, self._header_at_ms, _HEADER_EVERY_MS):
             return
         await self._send(published, snapshot, changed, gone, now_ms)
+
+    async def _look(self, followed: Followed, now_ms: int) -> Snapshot:
+        """Read what the partitions have written since the last look."""
+        lost = followed.take(await self._board.read_changes(followed.seen))
+        if lost:
+            followed.take(await self._board.read_partials(lost))
+        return look_at_heads(followed.heads, self._partitions, now_ms)
 
     def _may_add_up(self, snapshot: Snapshot, now_ms: int) -> bool:
         if snapshot.coherent:
@@ -163,11 +175,9 @@ class Publisher:
             self._incoherent_since_ms = now_ms
         return has_passed(now_ms, self._incoherent_since_ms, _PATIENCE_MS)
 
-    def _due(self, published: Published, snapshot: Snapshot, now_ms: int) -> set[str]:
+    def _due(self, published: Published, now_ms: int, *, settled: bool) -> set[str]:
         """All windows at the moment when everything readable is in: then all figures are of one instant."""
-        settled = snapshot.current and not self._was_current
-        self._was_current = snapshot.current
-        windows = {*ALL_WINDOWS, *map(_window_of, published.open_keys)}
+        windows = {*ALL_WINDOWS, *map(_window_of, published.leftovers)}
         due = {
             window for window in windows
             if settled or has_passed(now_ms, self._published_at.get(window, 0), _EVERY_MS.get(window, 0))
@@ -190,15 +200,6 @@ class Publisher:
                 _output(key, value, sequence, now_ms)
                 for key, value in [*values.items(), *((k, None) for k in gone)]
             )
-        published.records.update(changed)
-        published.open_keys.update(changed)
-        for key in gone:
-            published.records.pop(key, None)
-            published.open_keys.discard(key)
-
-
-def _differs(old: SnapshotRecord | None, new: SnapshotRecord) -> bool:
-    return old is None or not same_figures(old, new)
 
 
 def _window_of(key: str) -> str:

@@ -17,7 +17,8 @@ from aiokafka.structs import TopicPartition
 
 from stream.kafka.errors import WorkerRefused
 from stream.kafka.log_probe import LogProbe, ProbeFailed
-from stream.pipeline.ports import SnapshotBoard, StoreUnreachable
+from stream.pipeline.changes import decode_head
+from stream.pipeline.ports import NOTHING_SEEN, SnapshotBoard, StoreUnreachable
 from stream.pipeline.take_snapshot import look_at_heads
 
 log = structlog.get_logger("latido.kafka")
@@ -79,8 +80,8 @@ class Watchdog:
             )
 
     async def _stored(self) -> list[tuple[int, ...]]:
-        partials = await self._board.read_partials(self._partitions)
-        heads = [msgspec.structs.replace(partial, windows={}) for partial in partials]
+        partials = await self._board.read_changes([NOTHING_SEEN] * self._partitions)
+        heads = {one.partition: decode_head(one.head) for one in partials if one.head is not None}
         positions = look_at_heads(heads, self._partitions, self._wall_ms()).positions
         return [tuple(positions[topic].get(n, 0) for topic in self._topics) for n in range(self._partitions)]
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from stream.core import conversion, ctr, engagement
 from stream.core.events import Click, Event, FormSubmission, Impression, PagePing, PageView
+from stream.core.funnels import Match
 from stream.core.policy import page_path
-from stream.core.sessions import Session, Visitor
+from stream.core.sessions import Session, Visitor, is_overlong
 from stream.core.visitors import converted_last
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_element, expose, pair_seen_or_clicked
@@ -38,6 +39,8 @@ def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
         session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, page_path(event.url)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_page(event.url), t)
+    if state.policy.funnels:
+        _step(state, session, topic, event, t, state.policy.step_index.by_page(event.url))
 
 
 def _click(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Click, t: int) -> None:
@@ -50,6 +53,8 @@ def _click(state: PartitionState, site: Site, visitor: Visitor, topic: int, even
         expose(state, site, visitor, event, t)
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_element(event.element_id), t)
+    if state.policy.funnels:
+        _step(state, session, topic, event, t, state.policy.step_index.by_element(event.element_id))
 
 
 def _submit(
@@ -60,6 +65,8 @@ def _submit(
     site.everyone.rows[t // TEN_SECONDS_MS][engagement.FORM_SUBMISSIONS] += 1
     if state.policy.goals:
         _reach(state, site, visitor, session, state.policy.goal_index.by_form(event.form_id), t)
+    if state.policy.funnels:
+        _step(state, session, topic, event, t, state.policy.step_index.by_form(event.form_id))
 
 
 def _show(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Impression, t: int) -> None:
@@ -90,6 +97,15 @@ def _reach(
         count_conversion(state, site, visitor, session, goal, bucket)
         if goal not in session.goals:
             session.goals = tuple(sorted([*session.goals, goal]))
+
+
+def _step(
+    state: PartitionState, session: Session, topic: int, event: Event, t: int, steps: list[str]
+) -> None:
+    """The event fits these steps of funnels. What follows from it is counted when the session ends."""
+    if steps and not is_overlong(session, state.policy):
+        matches = [Match(t, event.event_id, topic, step) for step in steps]
+        session.trail = [*(session.trail or ()), *matches]
 
 
 # mypy cannot see that each function gets the type it is filed under.

@@ -27,8 +27,8 @@ from stream.pipeline.partition_state import (
     person_field,
     visitor_field,
 )
-from stream.pipeline.ports import Stored, Table
-from stream.pipeline.recount import recount
+from stream.pipeline.ports import CHANGES_KEPT, Change, Stored, Table
+from stream.pipeline.recount import recount, recount_funnels
 from stream.pipeline.settle import collect_settled, restore_settled
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -137,14 +137,33 @@ def all_windows(state: PartitionState) -> set[tuple[str, str, str]]:
     }
 
 
-def take_windows(state: PartitionState, waiting: set[tuple[str, str, str]]) -> dict[str, bytes]:
-    """The sums of the windows in `waiting`, as fields for the publisher; `waiting` is emptied."""
-    fields: dict[str, bytes] = {}
+class Written(msgspec.Struct):
+    """How often the sums were written for the publisher, and by whom."""
+
+    run: str
+    number: int = 0
+
+
+def take_windows(
+    state: PartitionState, waiting: set[tuple[str, str, str]], changes: Changes, written: Written
+) -> None:
+    """Put the sums of the windows in `waiting`, as fields for the publisher, and their names; drop sums of
+    nothing. `waiting` is emptied."""
+    if not waiting:
+        return
+    puts, drops, names = changes.puts[Table.WINDOWS], changes.drops[Table.WINDOWS], list[str]()
     for window, site_id, name in waiting:
-        tally = state.sites[site_id].segments[name]
-        fields[f"{window}|{_segment_field(site_id, name)}"] = _encode(tally.window(window))
+        sums = state.sites[site_id].segments[name].window(window)
+        field = f"{window}|{_segment_field(site_id, name)}"
+        names.append(field)
+        if sums[0] or sums[1] or name == ALL:
+            puts[field] = _encode(sums)
+        else:
+            drops.append(field)
     waiting.clear()
-    return fields
+    written.number += 1
+    slot = str(written.number % CHANGES_KEPT)
+    changes.puts[Table.CHANGED] = {slot: _encode(Change(written.run, written.number, names))}
 
 
 def parse_window_field(field: str) -> tuple[str, str, str]:
@@ -210,6 +229,7 @@ def restore(number: int, policy: Policy, stored: Stored) -> tuple[PartitionState
     _restore_tallies(state, stored)
     restore_settled(state, stored)
     recount(state, head.dimensions)
+    recount_funnels(state, head.funnels)
     return state, head
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stream.core import conversion, engagement
+from stream.core import conversion, engagement, funnels
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event
-from stream.core.policy import page_path
+from stream.core.policy import Policy, page_path
 from stream.core.sessions import (
     GONE,
     OPEN,
@@ -82,8 +82,20 @@ def count_session(state: PartitionState, site: Site, session: Session, sign: int
             row[metric] += sign * n
     for goal in session.goals:
         site.segment("goal", goal, cap).sessions[bucket, hour][conversion.CONVERTED_SESSIONS] += sign
+    if session.trail is not None:
+        count_funnels(site, session, state.policy, sign)
     if is_overlong(session, state.policy):
         state.because(site, hour, LONG_SESSION)
+
+
+def count_funnels(site: Site, session: Session, policy: Policy, sign: int) -> None:
+    """Add (or with sign -1 retract) what an ended session reached of the funnels of a policy."""
+    bucket, hour = session.last_ms // TEN_SECONDS_MS, site.settled.calendar.hour(session.first_ms)
+    for funnel in policy.funnels:
+        for dimension, value, counts in funnels.contributions(funnel, session.trail or ()):
+            row = site.segment(dimension, value, policy.dimension_values).sessions[bucket, hour]
+            for metric, n in counts.items():
+                row[metric] += sign * n
 
 
 def count_begun(tallies: tuple[SegmentTally, ...], hour: int, sign: int) -> None:

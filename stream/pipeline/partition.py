@@ -97,6 +97,7 @@ class Partition:
         self._windows_at_ms = 0
         self._browsed_at_ms = 0
         self._cursor = ""
+        self._sums = changes.Written(str(claim.owner))
         self._window_end_ms = head.window_end_ms if head else NEVER_MS
         self._unanswered: Commit | None = None
         self._held_back: changes.Changes | None = None
@@ -303,7 +304,7 @@ class Partition:
         settle(self.state, stored, changed.puts, changed.drops)
         now_ms = wall_ms or 0
         if timed if wall_ms is None else has_passed(now_ms, self._windows_at_ms, _WINDOWS_EVERY_MS):
-            changed.puts[Table.WINDOWS] = changes.take_windows(self.state, self._waiting_windows)
+            changes.take_windows(self.state, self._waiting_windows, changed, self._sums)
             self._window_end_ms = self.state.window_end_ms
             self._windows_at_ms = now_ms
         outputs, self.state.outputs = self.state.outputs, []
@@ -349,10 +350,13 @@ class Partition:
             held_by=None if held_by is None else INPUT_TOPICS[held_by],
             policy=changes.policy_digest(policy),
             lost=self.lost,
+            sums_run=self._sums.run,
+            sums_written=self._sums.number,
             dimensions=further_dimensions(policy),
             final_through_ms=self.state.final_through_ms,
             settled_version=self.state.settled_version,
             zones=self.state.zones,
+            funnels=policy.funnels,
         )
 
     async def _send(self, commit: Commit) -> None:

@@ -21,7 +21,7 @@ from stream.core.dimensions import (
 )
 from stream.core.event_time import NEVER_MS, Progress, TopicProgress, late_before_ms
 from stream.core.events import Event
-from stream.core.policy import Policy
+from stream.core.policy import Funnel, Policy
 from stream.core.sessions import ENDED, Origin, Session, Visitor
 from stream.core.settled import SettledCounts, Waiting
 from stream.core.surveys import History
@@ -97,6 +97,9 @@ class PartitionHead(msgspec.Struct):
     held_by: str | None
     policy: str  # digest of the rules; other rules over the same state would contradict it
     lost: list[LostRange] = []  # never shortened: the counts lack these for good
+    sums_run: str = ""  # who wrote the windows, and how many times since they claimed the partition
+    sums_written: int = 0
+    funnels: tuple[Funnel, ...] = ()
     dimensions: tuple[str, ...] = ()  # sessions are counted by, besides the first ones
     final_through_ms: int = NEVER_MS  # settled windows that end by then are final in this partition
     settled_version: int = 0  # counts the commits that changed a settled window after it was final

@@ -7,7 +7,7 @@ Two implementations stand side by side, `tables/memory.py` and `tables/redis.py`
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ class Table(enum.StrEnum):
     CLOSED = "closed"  # hot: which hours and days are final, and when they last changed
     SETTLED = "settled"  # read through: the counts of those
     WINDOWS = "windows"  # written for the publisher: sums per site and window
+    CHANGED = "changed"  # for it, too: which sums the last writes changed, a ring of `Change`s
 
 
 HOT_TABLES = (
@@ -137,12 +138,35 @@ class PartitionTables(Protocol):
     async def close(self) -> None: ...
 
 
+CHANGES_KEPT = 64
+"""Writes of the sums that a reader may be behind; after more it reads all of them."""
+
+
+class Change(msgspec.Struct, array_like=True, frozen=True):
+    """Which sums a write changed, in field `number % CHANGES_KEPT`. MessagePack: the store reads it, too."""
+
+    run: str  # the owner who wrote
+    number: int  # of the write, from 1 in each run
+    fields: list[str]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Up to which write a reader has a partition's sums."""
+
+    run: str
+    number: int
+
+
+NOTHING_SEEN = Seen("", -1)
+
+
 class Partial(msgspec.Struct, frozen=True):
-    """What one partition contributes to a snapshot: its head and its WINDOWS table."""
+    """What one partition contributes to a snapshot: its head and its WINDOWS table, or what changed there."""
 
     partition: int
     head: bytes | None
-    windows: Mapping[str, bytes]
+    windows: Mapping[str, bytes | None]  # None: a field that is gone
+    seen: Seen | None = None  # how far the changes lead; None: `windows` is all there is
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -199,7 +223,11 @@ class SnapshotBoard(Protocol):
     async def take_token(self, at_least: int) -> Token:
         """New publisher: sequence = max(stored, at_least)."""
 
-    async def read_partials(self, partitions: int) -> list[Partial]: ...
+    async def read_partials(self, partitions: Iterable[int]) -> list[Partial]:
+        """These partitions, whole."""
+
+    async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
+        """Every partition from 0 on, with what changed since `seen`, as far as the changes are kept."""
 
     async def read_header(self) -> bytes | None: ...
 

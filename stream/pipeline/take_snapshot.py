@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,17 +13,12 @@ from stream.core.event_time import NEVER_MS
 from stream.core.kpi import Count, Kpi
 from stream.core.policy import SECOND_MS
 from stream.core.registry import KPIS, results
-from stream.core.windows import ALL_TIME, ROLLING, WINDOWS, Counts, add
-from stream.pipeline.changes import decode_head, parse_window_field
+from stream.core.windows import ALL_TIME, WINDOWS
 from stream.pipeline.partition_state import ALL, PartitionHead
-from stream.pipeline.ports import Partial
+from stream.pipeline.sums import Place, Sums
 
 # An owner writes at least once a second: silent for this long, nobody looks after the partition.
 _SILENT_AFTER_MS = 5 * SECOND_MS
-ALL_WINDOWS = (ALL_TIME, *(window.name for window in ROLLING))
-_decode_sums = msgspec.msgpack.Decoder(tuple[Counts, Counts]).decode
-
-Sums = tuple[Counts, Counts]  # of the window, of the window before
 
 
 class WindowLimits(msgspec.Struct):
@@ -63,6 +57,7 @@ class SnapshotRecord(msgspec.Struct):
     completeness: Completeness
     profile: str
     kpis: dict[str, Kpi]
+    truncated: int | msgspec.UnsetType = msgspec.UNSET  # of `(other)`: how many values there were
 
     @property
     def key(self) -> str:
@@ -103,16 +98,11 @@ class Header(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
-def take_snapshot(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
-    """Everything the partitions wrote. `partitions` is how many there should be."""
-    snapshot = look_at_heads(partials, partitions, wall_ms)
-    snapshot.records = records_of(snapshot, partials, ALL_WINDOWS)
-    return snapshot
+def look_at_heads(heads: Mapping[int, PartitionHead], partitions: int, wall_ms: int) -> Snapshot:
+    """The snapshot without its records: when it is of, and how much of the input it will hold.
 
-
-def look_at_heads(partials: Sequence[Partial], partitions: int, wall_ms: int) -> Snapshot:
-    """The snapshot without its records: when it is of, and how much of the input it will hold."""
-    heads = {p.partition: decode_head(p.head) for p in partials if p.head is not None}
+    `partitions` is how many there should be.
+    """
     completeness = completeness_of(heads, partitions, silent_partitions(heads, wall_ms))
     caught_up = completeness.partitions_current == partitions
     ends = {head.window_end_ms for head in heads.values() if head.window_end_ms > NEVER_MS}
@@ -126,21 +116,6 @@ def look_at_heads(partials: Sequence[Partial], partitions: int, wall_ms: int) ->
         positions=_positions(heads),
         records={},
     )  # fmt: skip
-
-
-def records_of(
-    snapshot: Snapshot, partials: Sequence[Partial], windows: Collection[str]
-) -> dict[str, SnapshotRecord]:
-    """Add up the sums of these windows over all partitions: a record for each segment that has counts."""
-    if snapshot.as_of_ms is None:
-        return {}
-    tables = [partial.windows for partial in partials]
-    sums = add_up(tables, windows)
-    # The whole of a site always has a record, also in windows in which nothing is left to count.
-    sites = {parse_window_field(field)[1] for field in set[str]().union(*tables)}
-    for place in product(windows, sites):
-        sums.setdefault((*place, ALL), ({}, {}))
-    return make_records(sums, snapshot.as_of_ms, snapshot.completeness)
 
 
 def silent_partitions(heads: Mapping[int, PartitionHead], wall_ms: int) -> list[int]:
@@ -186,51 +161,23 @@ def _positions(heads: Mapping[int, PartitionHead]) -> dict[str, dict[int, int]]:
     }
 
 
-def add_up(
-    tables: Sequence[Mapping[str, bytes]], windows: Collection[str]
-) -> dict[tuple[str, str, str], Sums]:
-    """(window, site, segment) -> the sums over all partitions."""
-    total: dict[str, Sums] = {}
-    for table in tables:
-        for field, value in table.items():
-            if field.partition("|")[0] not in windows:
-                continue
-            now, before = _decode_sums(value)
-            sums = total.get(field)
-            if sums is None:
-                total[field] = now, before
-            else:
-                add(sums[0], now)
-                add(sums[1], before)
-    return {parse_window_field(field): sums for field, sums in total.items()}
-
-
-def make_records(
-    sums: Mapping[tuple[str, str, str], Sums], as_of_ms: int, completeness: Completeness
-) -> dict[str, SnapshotRecord]:
-    """A record for every (window, site, segment) that has counts, and for every whole site."""
-    records: dict[str, SnapshotRecord] = {}
-    for (window, site_id, segment), (now, before) in sums.items():
-        if not now and not before and segment != ALL:
-            continue
-        everyone = sums[window, site_id, ALL]
-        dimension, _, value = segment.partition("=")
-        kpis = results(window, dimension, now, everyone[0])
-        if window != ALL_TIME:
-            set_previous(kpis, results(window, dimension, before, everyone[1]))
-        record = SnapshotRecord(
-            site_id=site_id,
-            window=_limits(window, as_of_ms),
-            segment=SegmentName(dimension, None if segment == ALL else value),
-            as_of=rfc3339(as_of_ms),
-            published_at=rfc3339(as_of_ms),
-            sequence=0,
-            completeness=completeness,
-            profile="latido",
-            kpis=kpis,
-        )
-        records[record.key] = record
-    return records
+def make_record(place: Place, value: str, sums: Sums, everyone: Sums, snapshot: Snapshot) -> SnapshotRecord:
+    """The record of one segment from its sums and those of its whole site."""
+    as_of_ms, (now, before) = snapshot.as_of_ms or 0, sums
+    kpis = results(place.window, place.dimension, now, everyone[0])
+    if place.window != ALL_TIME:
+        set_previous(kpis, results(place.window, place.dimension, before, everyone[1]))
+    return SnapshotRecord(
+        site_id=place.site_id,
+        window=_limits(place.window, as_of_ms),
+        segment=SegmentName(place.dimension, None if place.dimension == ALL else value),
+        as_of=rfc3339(as_of_ms),
+        published_at=rfc3339(as_of_ms),
+        sequence=0,
+        completeness=snapshot.completeness,
+        profile="latido",
+        kpis=kpis,
+    )
 
 
 def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
@@ -255,7 +202,7 @@ def _limits(window: str, as_of_ms: int) -> WindowLimits:
 
 def same_figures(a: SnapshotRecord, b: SnapshotRecord) -> bool:
     """Whether two records of one key say the same, apart from when."""
-    return a.kpis == b.kpis and a.completeness.status == b.completeness.status
+    return a.kpis == b.kpis and a.truncated == b.truncated and a.completeness.status == b.completeness.status
 
 
 def encode_record(record: SnapshotRecord, sequence: int, published_at_ms: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,7 +26,7 @@ from schemas.topics import DEFAULT_PARTITIONS
 from stream.core.channels import TAGS
 from stream.core.dimensions import check_pair
 from stream.core.loyalty import LONGEST_MEMORY_MS
-from stream.core.policy import DAY_MS, Goal, Policy
+from stream.core.policy import DAY_MS, Funnel, Goal, Policy
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
 PREFIX: Final = "LATIDO_"
@@ -47,6 +47,15 @@ def _as_goal(value: object) -> Goal:
         raise ValueError(f"{error}; a goal has a name and one of page, element_id, form_id") from None
 
 
+def _as_funnel(value: object) -> Funnel:
+    try:
+        return value if isinstance(value, Funnel) else msgspec.convert(value, Funnel)
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"{error}; a funnel has a name and steps, each with one of page, element_id, form_id"
+        ) from None
+
+
 def _as_list(value: object) -> object:
     """Text, from a variable, is a list by commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -56,6 +65,7 @@ DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 ToleranceMs = Annotated[int | None, BeforeValidator(parse_tolerance)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)]
 GoalSetting = Annotated[Goal, PlainValidator(_as_goal)]
+FunnelSetting = Annotated[Funnel, PlainValidator(_as_funnel)]
 
 
 class _Section(BaseModel):
@@ -198,12 +208,17 @@ class Settings(BaseSettings):
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
+    funnels: tuple[FunnelSetting, ...] = ()
+    """Tables [[funnels]]: a name and steps, such as [{page = "/cart*"}, {form_id = "order"}], in order."""
     dimension_pairs: Names = _RULES.dimension_pairs
     """Pairs of what sessions are counted by, to be counted together, such as channel+device."""
     timezone: Annotated[str, AfterValidator(check_zone)] = _RULES.zone
     """Whose hours and days are settled: an IANA name such as Europe/Madrid."""
     timezones: dict[str, Annotated[str, AfterValidator(check_zone)]] = {}
     """Table [timezones]: site = zone, where a site has another one."""
+
+    published_values: Annotated[int, Field(ge=1, le=10_000)] = _RULES.published_values
+    """How many values of a dimension are published in each window; the smaller ones together are (other)."""
 
     query_parameters: Names = _RULES.query_parameters
     """Parameters of a page's address that may be read, for channel and campaign; no other one ever is."""
@@ -233,6 +248,11 @@ class Settings(BaseSettings):
     @classmethod
     def _names_differ(cls, goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
         return check_goals(goals)
+
+    @field_validator("funnels")
+    @classmethod
+    def _funnels_differ(cls, funnels: tuple[Funnel, ...]) -> tuple[Funnel, ...]:
+        return check_names("funnel", funnels)
 
     @field_validator("dimension_pairs")
     @classmethod
@@ -276,13 +296,21 @@ class Settings(BaseSettings):
         return options
 
 
-def check_goals(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
-    """The goals themselves. Raises ValueError when two have one name: their figures would be mixed."""
-    names = [goal.name for goal in goals]
+Named = TypeVar("Named", Goal, Funnel)
+
+
+def check_names(what: str, named: tuple[Named, ...]) -> tuple[Named, ...]:
+    """All of them. Raises ValueError when two have one name: their figures would be mixed."""
+    names = [one.name for one in named]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two goals are named {name!r}; give each a name of its own")
-    return goals
+            raise ValueError(f"two {what}s are named {name!r}; give each a name of its own")
+    return named
+
+
+def check_goals(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
+    """The goals themselves. Raises ValueError when two have one name."""
+    return check_names("goal", goals)
 
 
 def policy(settings: Settings) -> Policy:
@@ -294,7 +322,9 @@ def policy(settings: Settings) -> Policy:
         visitor_memory_ms=settings.visitor_memory,
         answers=settings.answers,
         goals=settings.goals,
+        funnels=settings.funnels,
         dimension_pairs=settings.dimension_pairs,
+        published_values=settings.published_values,
         query_parameters=settings.query_parameters,
         own_hosts=settings.own_hosts,
         exclude_bots=settings.exclude_bots,

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from stream.pipeline.ports import (
+    CHANGES_KEPT,
     HOT_TABLES,
+    Change,
     Claim,
     Commit,
     CommitAnswer,
     Owner,
     Partial,
     ResultsWrite,
+    Seen,
     SettledPartial,
     StateTorn,
     Stored,
@@ -29,6 +34,7 @@ from stream.tables.fence import NOBODY, Held, judge
 
 # A reader that is slower than this many announcements only needs the newest: older ones fall out.
 ANNOUNCEMENTS_KEPT = 1000
+_decode_change = msgspec.msgpack.Decoder(Change).decode
 
 
 class _Partition:
@@ -155,6 +161,17 @@ def _apply(mine: _Partition, commit: Commit) -> None:
     mine.held = mine.held._replace(commit=commit.id)
 
 
+def _changes(number: int, part: _Partition, seen: Seen) -> Partial:
+    windows: dict[str, bytes | None] = {}
+    while slot := part.tables[Table.CHANGED].get(str((seen.number + 1) % CHANGES_KEPT)):
+        change = _decode_change(slot)
+        if (change.run, change.number) != (seen.run, seen.number + 1):
+            break
+        seen = Seen(seen.run, change.number)
+        windows.update((field, part.tables[Table.WINDOWS].get(field)) for field in change.fields)
+    return Partial(number, part.head, windows, seen)
+
+
 class MemoryBoard:
     """`Board` over a `MemoryStore`."""
 
@@ -167,11 +184,15 @@ class MemoryBoard:
         board.sequence = max(board.sequence, at_least)
         return Token(board.epoch, board.sequence)
 
-    async def read_partials(self, partitions: int) -> list[Partial]:
+    async def read_partials(self, partitions: Iterable[int]) -> list[Partial]:
         found = self.store.partitions
-        parts = [found.get(number, _Partition()) for number in range(partitions)]
+        parts = [(number, found.get(number, _Partition())) for number in partitions]
+        return [Partial(number, part.head, dict(part.tables[Table.WINDOWS])) for number, part in parts]
+
+    async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
+        found = self.store.partitions
         return [
-            Partial(number, part.head, dict(part.tables[Table.WINDOWS])) for number, part in enumerate(parts)
+            _changes(number, found.get(number, _Partition()), before) for number, before in enumerate(seen)
         ]
 
     async def read_header(self) -> bytes | None:

@@ -9,7 +9,16 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from stream.pipeline.ports import Partial, ResultsWrite, SettledPartial, StoreUnreachable, Table, Token
+from stream.pipeline.ports import (
+    CHANGES_KEPT,
+    Partial,
+    ResultsWrite,
+    Seen,
+    SettledPartial,
+    StoreUnreachable,
+    Table,
+    Token,
+)
 from stream.tables import resp
 from stream.tables.layout import HEAD, Layout, decode_field, encode_field
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, explain, translated
@@ -28,6 +37,7 @@ class RedisBoard:
         self._layout = Layout(namespace)
         self._where = address(redis)
         self._take_token = Script(redis, "take_token.lua")
+        self._read_changes = Script(redis, "read_changes.lua")
         self._publish = Script(redis, "publish.lua")
         self._publish_results = Script(redis, "publish_results.lua")
 
@@ -36,10 +46,11 @@ class RedisBoard:
             epoch, sequence = await self._take_token([self._layout.token], (at_least,))
         return Token(int(epoch), int(sequence))
 
-    async def read_partials(self, partitions: int) -> list[Partial]:
+    async def read_partials(self, partitions: Iterable[int]) -> list[Partial]:
         """Each partition at one moment: its head belongs to its windows. One round trip for all of them."""
         flight: list[bytes] = []
-        for number in range(partitions):
+        numbers = list(partitions)
+        for number in numbers:
             keys = self._layout.partition(number)
             flight += [  # one transaction each: a cluster allows one slot
                 resp.MULTI,
@@ -50,7 +61,18 @@ class RedisBoard:
         with translated(self._where):
             async with borrowed(self._redis) as connection:
                 replies = [checked(reply) for reply in await converse(connection, flight)]
-        return [_partial(number, *answers) for number, answers in enumerate(replies[3::4])]
+        return [_partial(number, *answers) for number, answers in zip(numbers, replies[3::4], strict=True)]
+
+    async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
+        """As above, each at one moment, and one round trip."""
+        calls: list[tuple[Sequence[str], Sequence[str | int]]] = []
+        for number, before in enumerate(seen):
+            keys = self._layout.partition(number)
+            tables = [keys.meta, keys.tables[Table.WINDOWS], keys.tables[Table.CHANGED]]
+            calls.append((tables, (before.run, before.number, CHANGES_KEPT)))
+        with translated(self._where):
+            replies = await self._read_changes.many(calls)
+        return [_changes(number, seen[number].run, *reply) for number, reply in enumerate(replies)]
 
     async def read_header(self) -> bytes | None:
         with translated(self._where):
@@ -190,6 +212,13 @@ def _partial(number: int, head: bytes | None, windows: list[bytes]) -> Partial:
 
 def _pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
     return _texts(zip(flat[0::2], flat[1::2], strict=True))
+
+
+def _changes(
+    number: int, run: str, head: bytes | None, last: bytes, fields: list[bytes], values: list[bytes | None]
+) -> Partial:
+    windows = {decode_field(field): value for field, value in zip(fields, values, strict=True)}
+    return Partial(number, head, windows, Seen(run, int(last)))
 
 
 def _texts(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:

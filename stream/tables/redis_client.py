@@ -28,6 +28,7 @@ from redis.exceptions import (
 )
 
 from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
+from stream.tables import resp
 
 Command: TypeAlias = Sequence[str | bytes | int]
 
@@ -206,6 +207,20 @@ class Script:
         except NoScriptError:  # the server was restarted, replaced, or its scripts flushed; nothing ran
             await self._load()
             return await ask(self._redis, call)
+
+    async def many(self, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
+        """Several calls, of keys and arguments, in one round trip."""
+        for _ in range(2):
+            digest = self._digest or await self._load()
+            flight = [
+                resp.command("EVALSHA", digest, len(keys), *keys, *arguments) for keys, arguments in calls
+            ]
+            async with borrowed(self._redis) as connection:
+                replies = await converse(connection, flight)
+            if not any(isinstance(reply, NoScriptError) for reply in replies):
+                break
+            self._digest = None  # as above; a script that only reads may run twice
+        return [checked(reply) for reply in replies]
 
     async def _load(self) -> str:
         """The line `#!lua` makes Redis 7 refuse early when out of memory; Redis 6.2 does not know it."""

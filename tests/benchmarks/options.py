@@ -12,7 +12,7 @@ LEAST_EVENTS: Final = 30_000
 """Below, the whole backlog may be one commit per partition, and there is nothing between first and last."""
 _SMOKE: Final = {
     "events": 40_000, "mixed_events": 40_000, "visitors": 4_000, "rounds": 1,
-    "rate": 500, "seconds": 4.0, "sessions": 5_000, "publisher_events": 4_000,
+    "rate": 500, "seconds": 4.0, "sessions": 5_000, "publisher_sessions": 2_000,
 }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ class Options:
     rate: int
     seconds: float
     sessions: int
-    publisher_events: int
+    publisher_sessions: int
     profile: bool
     collectors: bool
     write_docs: bool
@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=int, default=5_000, metavar="N", help="events a second when paced (%(default)s)")
     add("--seconds", type=float, default=20.0, metavar="N", help="how long to pace (%(default)s)")
     add("--sessions", type=int, default=1_000_000, metavar="N", help="open sessions (%(default)s)")
-    add("--publisher-events", type=int, default=40_000, metavar="N", help="events to publish (%(default)s)")
+    add("--publisher-sessions", type=int, default=1_000_000, metavar="N",
+        help="open sessions behind the publisher, and a hundredth of them (%(default)s)")  # fmt: skip
     add("--profile", action="store_true", help="also say in which functions the worker's time goes")
     add("--collectors", action="store_true", help="also compare settings of Python's garbage collector")
     add("--smoke", action="store_true", help="small sizes: does it run, and below the ceilings")

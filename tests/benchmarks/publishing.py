@@ -1,7 +1,7 @@
-"""One tick of the publisher: read the sums of every partition, add them up, encode the records.
+"""A tick of the publisher while every partition counts: read what changed, add it up, encode the records.
 
-The same events once in one partition and once spread over many: what the tick costs then depends on the
-number of partitions alone. It never depends on the number of visitors or sessions.
+The same open sessions once in one partition and once spread over many. What a tick costs depends on how many
+sums changed since the last: neither on the sessions there are, nor on buckets, nor on what stands still.
 """
 
 from __future__ import annotations
@@ -9,23 +9,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
-from schemas.topics import INPUT_TOPICS
+from schemas.topics import INPUT_TOPICS, PAGE_VIEWS
 from stream.core.policy import Policy
 from stream.pipeline.batch import Batch
 from stream.pipeline.partition import Partition
-from stream.pipeline.take_snapshot import encode_record, take_snapshot
+from stream.pipeline.renew_records import Records
+from stream.pipeline.sums import ALL_WINDOWS, Followed
+from stream.pipeline.take_snapshot import encode_record, look_at_heads
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
 from tests.benchmarks.figures import Percentiles, percentiles
 from tests.benchmarks.servers import store
-from tests.benchmarks.workload import Workload
+from tests.benchmarks.workload import VIEW, Message, Workload, message
 
 _WARM_UP = 3
+_OPEN_WITHIN_MS = 1_200_000
+_BATCH = 2_000
+_VIEWS_PER_TICK = 8  # in each partition
+_TICK_MS = 1_000
 
 
 class _Record(msgspec.Struct):
@@ -37,58 +44,97 @@ class _Record(msgspec.Struct):
 
 
 class Tick(NamedTuple):
-    """Seconds of a tick in which every record has changed."""
+    """Seconds of a tick before which every partition counted some events."""
 
+    sessions: int
     partitions: int
-    records: int
+    records: int  # made anew, the median of the ticks
     read: Percentiles
     add_up: Percentiles  # to finished records, encoded
     whole: Percentiles
 
 
-def measure_ticks(partitions: int, events: int, ticks: int) -> Tick:
-    """`events` of the mixed workload, spread over so many partitions."""
-    return asyncio.run(_measure(partitions, events, ticks))
+def measure_ticks(sessions: int, partitions: int, ticks: int) -> Tick:
+    """So many open sessions, spread over so many partitions."""
+    return asyncio.run(_measure(sessions, partitions, ticks))
 
 
-async def _measure(partitions: int, events: int, ticks: int) -> Tick:
+async def _measure(sessions: int, partitions: int, ticks: int) -> Tick:
     with store() as server:
         client = connect(server.url)
         tables, board = RedisTables(client, "bench"), RedisBoard(client, "bench")
-        await _fill(tables, partitions, events)
-        read, computed, records = [], [], 0
-        for _ in range(_WARM_UP + ticks):
+        owned = await _claim(tables, partitions)
+        wall_ms = time.time_ns() // 1_000_000
+        workload = Workload(
+            "session-2m", sessions, sessions, wall_ms, step_ms=_OPEN_WITHIN_MS / sessions, each_once=True
+        )
+        await _apply(owned, workload.messages(), wall_ms)
+        followed = Followed(partitions)
+        records = Records(followed, Policy().published_values)
+        read, computed, made = [], [], []
+        for number in range(_WARM_UP + ticks):
+            wall_ms += _TICK_MS
+            t = workload.start_ms + _OPEN_WITHIN_MS + number * _TICK_MS
+            await _apply(owned, _views(sessions, partitions, number, t), wall_ms)
             started = time.perf_counter()
-            partials = await board.read_partials(partitions)
+            lost = followed.take(await board.read_changes(followed.seen))
+            if lost:
+                followed.take(await board.read_partials(lost))
             between = time.perf_counter()
-            wall_ms = time.time_ns() // 1_000_000
-            snapshot = take_snapshot(partials, partitions, wall_ms)
-            records = len([encode_record(record, 1, wall_ms) for record in snapshot.records.values()])
+            snapshot = look_at_heads(followed.heads, partitions, wall_ms)
+            renewed = records.renew(snapshot, ALL_WINDOWS, wall_ms).records
+            encoded = [encode_record(record, 1, wall_ms) for record in renewed.values()]
             read.append(between - started)
             computed.append(time.perf_counter() - between)
+            made.append(len(encoded))
         await tables.close()
         await client.aclose()
-    read, computed = read[_WARM_UP:], computed[_WARM_UP:]
     whole = [sum(both) for both in zip(read, computed, strict=True)]
-    return Tick(partitions, records, percentiles(read), percentiles(computed), percentiles(whole))
+    parts = [percentiles(one[_WARM_UP:]) for one in (read, computed, whole)]
+    return Tick(sessions, partitions, sorted(made[_WARM_UP:])[ticks // 2], *parts)
 
 
-async def _fill(tables: RedisTables, partitions: int, events: int) -> None:
-    wall_ms = time.time_ns() // 1_000_000
-    records: dict[tuple[int, str], list[_Record]] = defaultdict(list)
-    for one in Workload("mixed", events, events // 4, wall_ms).messages():
-        log = records[int(one.key.removeprefix(b"v-")) % partitions, one.topic]
-        log.append(_Record(len(log), wall_ms, one.key, one.value))
-    owned = {}
+async def _claim(tables: RedisTables, partitions: int) -> list[Partition]:
+    owned = []
     for number in range(partitions):
         claim = await tables.claim(number, "bench", 1, 0)
-        owned[number] = await Partition.open(tables, claim, Policy())
+        owned.append(await Partition.open(tables, claim, Policy()))
         for topic in INPUT_TOPICS:
             owned[number].begin(topic, 0)
-            owned[number].replied(topic, len(records[number, topic]), wall_ms)
-    for (number, topic), log in records.items():
-        if log:
-            batch = Batch(topic, number, log, 0, len(log), len(log))
-            await owned[number].process(batch, wall_ms)
-    for partition in owned.values():
-        await partition.tick(wall_ms + 1_000, None)
+            owned[number].replied(topic, 0, 0)
+    return owned
+
+
+def _views(sessions: int, partitions: int, number: int, t: int) -> Iterable[Message]:
+    """Some page views of every partition's visitors."""
+    count = partitions * _VIEWS_PER_TICK
+    for place in range(count):
+        visitor = (number * count + place) % sessions
+        yield message(VIEW, sessions + number * count + place, visitor, t + place * _TICK_MS // count, place)
+
+
+async def _apply(owned: list[Partition], messages: Iterable[Message], wall_ms: int) -> None:
+    """Count them, and let the partitions write their sums at one instant."""
+    waiting: dict[int, list[_Record]] = defaultdict(list)
+    for one in messages:
+        number = int(one.key.removeprefix(b"v-")) % len(owned)
+        waiting[number].append(_Record(0, wall_ms, one.key, one.value))
+        if len(waiting[number]) >= _BATCH:
+            await _process(owned[number], waiting.pop(number), wall_ms)
+    for number, records in waiting.items():
+        await _process(owned[number], records, wall_ms)
+    live_ms = max(partition.state.progress.live_ms for partition in owned)
+    for partition in owned:
+        for topic in INPUT_TOPICS:
+            partition.replied(topic, partition.positions[topic], wall_ms)
+        await partition.tick(wall_ms, live_ms)
+
+
+async def _process(partition: Partition, records: list[_Record], wall_ms: int) -> None:
+    start = partition.positions[PAGE_VIEWS]
+    for place, record in enumerate(records):
+        record.offset = start + place
+    end = start + len(records)
+    await partition.process(Batch(PAGE_VIEWS, partition.number, records, start, end, end), wall_ms)
+    while partition.outbox:
+        partition.produced(partition.outbox[0][0])

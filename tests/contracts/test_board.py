@@ -6,7 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from stream.pipeline.ports import SnapshotBoard, Table, Token
+import msgspec
+
+from stream.pipeline.ports import (
+    CHANGES_KEPT,
+    NOTHING_SEEN,
+    Change,
+    Partial,
+    Seen,
+    SnapshotBoard,
+    Table,
+    Token,
+)
 from tests.contracts.backends import Backend, Writer
 
 NOW_MS = 1_790_000_000_000
@@ -113,12 +124,56 @@ async def test_partials_come_with_their_own_head(backend: Backend) -> None:
         await writer.claim()
         windows = {"shop|5m": b"%d" % number, "\0😀": b""}
         await writer.tables.commit(writer.following("", head=b"h%d" % number, puts={Table.WINDOWS: windows}))
-    partials = await backend.board().read_partials(4)
+    partials = await backend.board().read_partials(range(4))
     assert [partial.partition for partial in partials] == [0, 1, 2, 3]
     assert [partial.head for partial in partials] == [b"h0", None, b"h2", None]
     assert partials[2].windows == {"shop|5m": b"2", "\0😀": b""}
     assert partials[1].windows == {}
-    assert await backend.board().read_partials(0) == []
+    assert await backend.board().read_partials(range(0)) == []
+
+
+def change(number: int, *fields: str, run: str = "run") -> dict[str, bytes]:
+    """The note of a write, in its place in the ring."""
+    return {str(number % CHANGES_KEPT): msgspec.msgpack.encode(Change(run, number, list(fields)))}
+
+
+async def test_changes_are_followed_write_by_write(backend: Backend) -> None:
+    writer, board = Writer(backend.tables()), backend.board()
+    await writer.claim()
+    puts = {Table.WINDOWS: {"a": b"1", "b": b"1"}, Table.CHANGED: change(1, "a", "b")}
+    await writer.tables.commit(writer.following("", head=b"h1", puts=puts))
+    (first,) = await board.read_changes([Seen("run", 0)])
+    assert first == Partial(0, b"h1", {"a": b"1", "b": b"1"}, Seen("run", 1))
+    assert await board.read_changes([Seen("run", 1)]) == [Partial(0, b"h1", {}, Seen("run", 1))]
+    puts = {Table.WINDOWS: {"a": b"2"}, Table.CHANGED: change(2, "a")}
+    await writer.tables.commit(writer.following("one-1", head=b"h2", puts=puts))
+    puts = {Table.WINDOWS: {"c😀": b"3"}, Table.CHANGED: change(3, "b", "c😀")}
+    commit = writer.following("one-2", head=b"h3", puts=puts, drops={Table.WINDOWS: ["b"]})
+    await writer.tables.commit(commit)
+    (both,) = await board.read_changes([Seen("run", 1)])
+    assert both == Partial(0, b"h3", {"a": b"2", "b": None, "c😀": b"3"}, Seen("run", 3))
+
+
+async def test_changes_of_another_run_or_too_long_ago_lead_nowhere(backend: Backend) -> None:
+    writer, board = Writer(backend.tables()), backend.board()
+    await writer.claim()
+    slots = change(CHANGES_KEPT + 1, "a") | change(2, "a")
+    await writer.tables.commit(
+        writer.following("", head=b"h", puts={Table.WINDOWS: {"a": b"1"}, Table.CHANGED: slots})
+    )
+    for seen in (Seen("run", 0), Seen("other", 1), NOTHING_SEEN):
+        assert await board.read_changes([seen]) == [Partial(0, b"h", {}, seen)]
+    assert (await board.read_changes([NOTHING_SEEN] * 2))[1] == Partial(1, None, {}, NOTHING_SEEN)
+
+
+async def test_many_changes_come_whole(backend: Backend) -> None:
+    writer, board = Writer(backend.tables()), backend.board()
+    await writer.claim()
+    windows = {f"field {number}": b"%d" % number for number in range(20_000)}
+    puts = {Table.WINDOWS: windows, Table.CHANGED: change(1, *windows)}
+    await writer.tables.commit(writer.following("", head=b"h", puts=puts))
+    (partial,) = await board.read_changes([Seen("run", 0)])
+    assert partial.windows == windows
 
 
 async def test_the_clock_is_what_was_written_last(backend: Backend) -> None:

@@ -13,7 +13,8 @@ from stream.core.policy import Policy
 from stream.demo.plain_log import LogRecord
 from stream.pipeline.batch import Batch
 from stream.pipeline.partition import Partition
-from stream.pipeline.take_snapshot import Snapshot, take_snapshot
+from stream.pipeline.renew_records import take_snapshot
+from stream.pipeline.take_snapshot import Snapshot
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 PARTITIONS = 4
@@ -96,7 +97,7 @@ class Rehearsal:
             await partition.tick(wall_ms, shared)
 
     async def _snapshot(self, wall_ms: int) -> Snapshot:
-        return take_snapshot(await self._board.read_partials(PARTITIONS), PARTITIONS, wall_ms)
+        return take_snapshot(await self._board.read_partials(range(PARTITIONS)), PARTITIONS, wall_ms)
 
     def _all_logs(self) -> list[tuple[str, int]]:
         return [(topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]

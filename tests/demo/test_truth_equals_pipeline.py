@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from schemas.topics import PAGE_VIEWS
-from stream.core.policy import Goal, Policy
+from stream.core.policy import Funnel, Goal, Policy, Step
 from stream.demo import plain_log
 from stream.demo.compare import Comparison
 from stream.demo.recorded import read_views, split
@@ -28,7 +28,19 @@ RULES = plain_log.Rules(
         plain_log.Goal("signup", "form", "signup"),
         plain_log.Goal("thanks", "page", "/thanks*"),
         plain_log.Goal("mail", "element", "mail-button"),
-    )
+    ),
+    funnels=(
+        (
+            "order",
+            (plain_log.Goal("see", "page", "/producto/*"), plain_log.Goal("buy", "element", "buy-alpha")),
+        ),
+    ),
+    pairs=(("channel", "device"), ("landing_page", "exit_page")),
+)
+POLICY = Policy(
+    goals=GOALS,
+    funnels=(Funnel("order", (Step(page="/producto/*"), Step(element_id="buy-alpha"))),),
+    dimension_pairs=("channel+device", "landing_page+exit_page"),
 )
 
 
@@ -47,7 +59,7 @@ def traffic(seed: int, seconds: int) -> list[Sent]:
     ("seed", "seconds", "pause_s"), [(1, 60, 3), (2, 10, 45), (3, 30, 2400), (4, 10, 20_000)]
 )
 async def test_every_figure_agrees(seed: int, seconds: int, pause_s: int) -> None:
-    rehearsal = Rehearsal(Policy(goals=GOALS))
+    rehearsal = Rehearsal(POLICY)
     sent = traffic(seed, seconds)
     snapshot = await rehearsal.run(sent, sent[-1].arrival_ms + pause_s * 1000)
     assert snapshot.current
@@ -62,7 +74,7 @@ async def test_every_figure_agrees(seed: int, seconds: int, pause_s: int) -> Non
 
 
 async def test_the_accounting_agrees() -> None:
-    rehearsal = Rehearsal(Policy(goals=GOALS))
+    rehearsal = Rehearsal(POLICY)
     sent = traffic(5, 60)
     await rehearsal.run(sent, sent[-1].arrival_ms)
     _, plain = plain_log.accept(rehearsal.log_records(), RULES)

@@ -197,7 +197,7 @@ def all_time_figures(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> 
     ever = Span(-math.inf, math.inf)
     for site_id, site in sites.items():
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
-        for segment, times, kpis in segments(site, ended, rules.pairs):
+        for segment, times, kpis in segments(site, ended, rules):
             if segment == "all" or times.of("all"):
                 found[snapshot_key(site_id, "all", segment)] = published("all", kpis(ever))
     return found

@@ -11,7 +11,7 @@ from stream.demo.plain_log import Goal, Rules
 from tests.faults.cluster import Cluster
 from tests.faults.readback import read_log
 from tests.faults.sending import producing, send
-from tests.faults.traffic import GOALS, MINUTE_MS, mixed
+from tests.faults.traffic import GOALS, MINUTE_MS, SEGMENTS, mixed
 from tests.faults.verdict import Verdict, check, check_figures, ends_of, read_board
 
 RULES = Rules(
@@ -19,10 +19,12 @@ RULES = Rules(
         Goal("signup", "form", "signup"),
         Goal("thanked", "page", "/thanks*"),
         Goal("top", "element", "cta-top"),
-    )
+    ),
+    funnels=(("order", (Goal("top", "element", "cta-top"), Goal("thanked", "page", "/thanks*"))),),
+    pairs=(("channel", "device"), ("landing_page", "channel")),
 )
 """The goals of the traffic as the recomputation reads them."""
-GOAL_VARIABLES = {"LATIDO_GOALS": json.dumps(GOALS)}
+GOAL_VARIABLES = {"LATIDO_GOALS": json.dumps(GOALS), **SEGMENTS}
 
 EVENTS = 15_000
 EVENTS_PER_S = 1_500

@@ -16,7 +16,7 @@ from stream.demo.plain_log import Goal, Rules
 from tests.faults.cluster import Cluster, Worker, fresh_topics, running, wait_until
 from tests.faults.readback import read_log
 from tests.faults.sending import producing, send
-from tests.faults.traffic import GOALS, Sent, mixed
+from tests.faults.traffic import GOALS, SEGMENTS, Sent, mixed
 from tests.faults.verdict import check, check_figures, ends_of, read_board
 from tests.servers import RealKafka, RealRedis
 
@@ -34,7 +34,9 @@ RULES = Rules(
         Goal("signup", "form", "signup"),
         Goal("thanked", "page", "/thanks*"),
         Goal("top", "element", "cta-top"),
-    )
+    ),
+    funnels=(("order", (Goal("top", "element", "cta-top"), Goal("thanked", "page", "/thanks*"))),),
+    pairs=(("channel", "device"), ("landing_page", "channel")),
 )
 
 
@@ -43,7 +45,9 @@ async def test_two_workers_killed_in_turn_lose_and_double_nothing(
 ) -> None:
     await fresh_topics(module_kafka.address)
     records = mixed(SEED, EVENTS, end_ms=time.time_ns() // 1_000_000)
-    with running(Cluster(module_kafka.address, own_redis.url, LATIDO_GOALS=json.dumps(GOALS))) as cluster:
+    with running(
+        Cluster(module_kafka.address, own_redis.url, LATIDO_GOALS=json.dumps(GOALS), **SEGMENTS)
+    ) as cluster:
         recoveries = await _run(cluster, records)
         log = await read_log(cluster.broker)
         assert len(log) >= EVENTS

@@ -29,6 +29,11 @@ encode = msgspec.json.Encoder().encode
 
 GOALS = [{"name": "signup", "form_id": "signup"}, {"name": "thanked", "page": "/thanks*"},
          {"name": "top", "element_id": "cta-top"}]  # fmt: skip
+# The funnel and the pairs of dimensions of the same runs, as variables.
+SEGMENTS = {
+    "LATIDO_FUNNELS": '[{"name": "order", "steps": [{"element_id": "cta-top"}, {"page": "/thanks*"}]}]',
+    "LATIDO_DIMENSION_PAIRS": "channel+device,landing_page+channel",
+}
 PAGES = (
     *("/", "/ofertas", "/producto/alpha?ref=1", "/producto/beta#top", "/blog/nps"),
     "https://shop.example/cart?x=1",

@@ -137,7 +137,7 @@ Heads: TypeAlias = list[PartitionHead | None]
 async def heads(redis_url: str, namespace: str = "default", partitions: int = PARTITIONS) -> Heads:
     client = connect(redis_url)
     try:
-        partials = await RedisBoard(client, namespace).read_partials(partitions)
+        partials = await RedisBoard(client, namespace).read_partials(range(partitions))
     finally:
         await client.aclose()
     return [None if partial.head is None else decode_head(partial.head) for partial in partials]

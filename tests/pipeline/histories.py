@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
-from stream.core.policy import Goal, Policy
+from stream.core import policy as core
+from stream.core.policy import Funnel, Goal, Policy
 from stream.pipeline.ports import StoreUnreachable
 from tests.builders import BASE_MS, Item, Lane, event, item, now
 from tests.oracle import BOTS, DEVICES, Rules
@@ -20,6 +21,14 @@ RULE_GOALS = (("thanks", "page", "/thanks*"), ("button", "element", "e1"), ("for
 PAIRS = ("channel+device", "landing_page+referrer", "exit_page+channel")
 RULE_PAIRS = (("channel", "device"), ("landing_page", "referrer"), ("exit_page", "channel"))
 ZONES = (("b|1", "Asia/Kathmandu"),)  # 5 h 45 min ahead; the other site has UTC
+RULE_FUNNELS = (
+    ("order", (("page", "/*"), ("element", "e1"), ("page", "/thanks*"))),
+    ("again", (("page", "/*"), ("page", "/*"), ("page", "/*"))),
+)
+FUNNELS = (
+    Funnel("order", (core.Step(page="/*"), core.Step(element_id="e1"), core.Step(page="/thanks*"))),
+    Funnel("again", (core.Step(page="/*"), core.Step(page="/*"), core.Step(page="/*"))),
+)
 URLS = ("/", "/a?x=1", "/thanks?utm_source=News&utm_medium=email&utm_campaign=Oto%C3%B1o&token=secret",
         "https://shop.example/thanks/b%+c#c", "https://shop.example/?gclid=secret")  # fmt: skip
 REFERRERS = ("https://Search.example:8080/q?secret", "https://www.google.co.uk/search?q=secret",
@@ -80,11 +89,12 @@ def rules_of(
     survey = None if tolerance is None else tolerance * unit
     policy = Policy(
         gap_ms=10 * unit, grace_ms=grace * unit, future_ms=3 * unit, survey_tolerance_ms=survey,
-        attribution_ms=25 * unit, visitor_memory_ms=memory_ms, grid_ms=1, goals=GOALS,
+        attribution_ms=25 * unit, visitor_memory_ms=memory_ms, grid_ms=1, goals=GOALS, funnels=FUNNELS,
         dimension_pairs=PAIRS, zones=ZONES, answers="every" if every else "latest",
     )  # fmt: skip
     rules = Rules(
-        10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, memory_ms, every, RULE_PAIRS, ZONES
+        10 * unit, grace * unit, 3 * unit, survey, 25 * unit, RULE_GOALS, memory_ms, every, RULE_PAIRS, ZONES,
+        RULE_FUNNELS,
     )  # fmt: skip
     return policy, rules
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stream.core import registry
 from stream.core.kpi import Count, Kpi, Rate
 from stream.core.windows import Counts, add
-from stream.pipeline.take_snapshot import ALL_WINDOWS
+from stream.pipeline.sums import ALL_WINDOWS
 from tests.builders import Lane
 from tests.kpi_laws import check_kpi
 from tests.pipeline.histories import FATES, KINDS, STEPS, UNITS, Draft, Step, build, drafts, play_replay
