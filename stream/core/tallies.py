@@ -145,9 +145,10 @@ class _Buckets:
         first = self._edge - self.series.kept
         together: dict[tuple[bool, ...], Counts] = {}  # rows under the same windows, added up
         for bucket, row in self._wanted(rows):
-            if bucket >= first:
-                add(self.counts.setdefault(bucket, {}), row)
-                touched.add(bucket)
+            if bucket < first:
+                continue
+            add(self.counts.setdefault(bucket, {}), row)
+            touched.add(bucket)
             coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
             add(together.setdefault(coverage, {}), row)
         for coverage, counts in together.items():
@@ -162,7 +163,7 @@ class _Buckets:
             return [(ten // self._tens, row) for ten, row in rows.items()]
         found: dict[int, Counts] = {}
         for ten, row in rows.items():
-            metrics = row.keys() & self._metrics
+            metrics = self._metrics.intersection(row)  # looks through the row, not through all there are
             if metrics:
                 counts = {metric: row[metric] for metric in metrics}
                 add(found.setdefault(ten // self._tens, {}), counts)

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream.core.policy import DAY_MS, HOUR_MS, MINUTE_MS, Policy
+from stream.core.loyalty import VISIT_PAIRS
+from stream.core.policy import DAY_MS, HOUR_MS, MINUTE_MS, Goal, Policy
 from stream.pipeline.changes import decode_head, encode_head
 from stream.pipeline.ports import Table
 from tests.builders import BASE_MS, Lane
@@ -180,3 +181,28 @@ def test_tables_of_an_earlier_version_are_refused_before_they_are_read() -> None
     visitors["7|defaultv"] = msgspec.msgpack.encode(["default", "v", 99_999, [], None, None, None])
     with pytest.raises(ValueError, match="by an earlier version: use another namespace"):
         lane.open()
+
+
+def test_a_visitor_converts_once_where_they_did_so_last() -> None:
+    """Also when the conversion of an earlier visit becomes known after that of a later one."""
+    lane = opened(Policy(grace_ms=5 * HOUR_MS, goals=(Goal("thanks", page="/thanks"),)))
+    visit(lane, 0)
+    visit(lane, 2 * HOUR_MS, url="/thanks")
+    visit(lane, 10 * MINUTE_MS, url="/thanks")
+    total = figures(lane, "all", "goal=thanks")
+    assert (total["conversions"]["value"], total["cvr_visitors"]["numerator"]) == (2, 1)
+    at(lane, 3 * HOUR_MS + 5 * MINUTE_MS)
+    assert figures(lane, "1h", "goal=thanks")["cvr_visitors"]["numerator"] == 0
+    assert figures(lane, "24h", "goal=thanks")["cvr_visitors"]["numerator"] == 1
+
+
+def test_of_a_visit_taken_back_no_pair_stays() -> None:
+    lane = opened(Policy(grace_ms=5 * HOUR_MS))
+    for minutes in (0, 50, 100):
+        visit(lane, minutes * MINUTE_MS)
+    assert figures(lane, "7d")["visits_per_visitor"]["value"] == 3
+    for minutes in (25, 75):
+        visit(lane, minutes * MINUTE_MS)
+    found = figures(lane, "7d")["visits_per_visitor"]
+    assert (found["value"], found["n"]) == (1, 1)
+    assert VISIT_PAIRS not in lane.partition.state.sites["default"].everyone.window("7d")[0]
