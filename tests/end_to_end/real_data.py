@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -90,12 +92,15 @@ class Answer(NamedTuple):
     at: datetime
     respondent: str
     score: int | None
+    area: str | None = None
+    airline: str | None = None
 
     def event(self, survey: str) -> Event:
         return {
             "type": "survey_answer", "event_id": f"row-{self.row:05d}", "occurred_at": rfc3339(self.at),
             "visitor_id": self.respondent or f"row-{self.row:05d}", "respondent_id": self.respondent,
             "survey_id": survey, "survey_kind": "nps", "score": self.score, "skipped": self.score is None,
+            "channel": self.area, "campaign": self.airline,
         }  # fmt: skip
 
 
@@ -105,7 +110,8 @@ def sfo_answers() -> list[Answer]:
     for n, row in enumerate(rows_of(DATA / "sfo_nps" / "sfo_2017.csv.gz")):
         at = datetime(2017, 5, int(row["INTDATE"]), tzinfo=UTC) + _time_of_day(row["ARRTIME"])
         score = row["NETPRO"].strip()
-        found.append(Answer(n, at, f"2017-{row['RESPNUM']}", int(score) if score else None))
+        where = (row["BAREA"].strip() or None, row["AIRLINE"].strip() or None)
+        found.append(Answer(n, at, f"2017-{row['RESPNUM']}", int(score) if score else None, *where))
     return found
 
 
@@ -181,3 +187,36 @@ def open_bandit() -> list[Shown]:
             clicked = row["click"] == "1"
             found.append(Shown(arm, int(row["row"]), at, row["item_id"], int(row["position"]), clicked))
     return sorted(found, key=lambda one: one.at)
+
+
+# ---------------------------------------------------------------- an access log as it was written
+
+
+_REQUEST = re.compile(r'(\S+) \S+ \S+ \[([^]]+)] "([A-Z]+) (\S+)[^"]*" (\d+) ')
+
+
+def semicomplete_views() -> list[View]:
+    """The client is the visitor, whoever it is; lines that do not parse are no page views."""
+    found = []
+    with gzip.open(DATA / "semicomplete_apache" / "apache_logs.gz", "rt", errors="replace") as file:
+        for n, line in enumerate(file):
+            read = _REQUEST.match(line)
+            if read is None or read[3] != "GET" or read[5] not in ("200", "304"):
+                continue
+            if read[4].split("?")[0].split("#")[0].lower().endswith(ASSETS):
+                continue
+            at = datetime.strptime(read[2], "%d/%b/%Y:%H:%M:%S %z")
+            found.append(View(read[1], int(at.timestamp()), read[4], n))
+    return found
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def has_figures(kpi: Event, expected: Event) -> bool:
+    """Whether a KPI says what a plain computation does: counts to the digit, the others to nine places."""
+    for name, value in expected.items():
+        near = isinstance(value, float) and math.isclose(kpi[name], value, rel_tol=1e-9, abs_tol=1e-9)
+        if not near and value != kpi[name]:
+            return False
+    return True
