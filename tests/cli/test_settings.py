@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.commands.config_text import as_plain, as_toml
-from stream.core.policy import Goal, Policy
+from stream.core.policy import Funnel, Goal, Policy, Step
 from stream.settings import (
     SettingsProblem,
     format_duration,
@@ -79,6 +79,27 @@ def test_goals_reach_the_policy(tmp_path: Path) -> None:
     assert read_goals(file) == goals
 
 
+def test_funnels_and_pairs_reach_the_policy_and_can_be_read_back(tmp_path: Path) -> None:
+    text = """
+        dimension_pairs = ["channel+device", "landing_page+plan", "channel+device"]
+        published_values = 7
+        [[funnels]]
+        name = "order"
+        steps = [{ page = "/cart*" }, { element_id = "pay" }, { form_id = "order" }]
+    """
+    file = written(tmp_path, text)
+    chosen = load_settings(file)
+    rules = policy(chosen)
+    assert rules.dimension_pairs == ("channel+device", "landing_page+plan")
+    assert rules.published_values == 7
+    assert rules.funnels == (
+        Funnel("order", (Step(page="/cart*"), Step(element_id="pay"), Step(form_id="order"))),
+    )
+    again = tmp_path / "again.toml"
+    again.write_text(as_toml(chosen, file), encoding="utf-8")
+    assert policy(load_settings(again)) == rules
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -103,6 +124,23 @@ def test_goals_reach_the_policy(tmp_path: Path) -> None:
         (
             'goals = [{name="a",page="/"},{name="a",form_id="f"}]',
             "goals (in {file}): two goals are named 'a'",
+        ),
+        (
+            'dimension_pairs = ["channel+page"]',
+            "dimension_pairs (in {file}): holds 'channel+page', which is no pair; write channel+device",
+        ),
+        ("published_values = 0", "published_values (in {file}): Input should be greater than or equal to 1"),
+        (
+            'funnels = [{name="a",steps=[{page="/"},{}]}]',
+            "funnels.0 (in {file}): a step needs exactly one of page, element_id, form_id",
+        ),
+        (
+            'funnels = [{name="a",steps=[{page="/"}]}]',
+            "funnels.0 (in {file}): funnel 'a' needs 2 to 20 steps",
+        ),
+        (
+            'funnels = [{name="a",steps=[{page="/"},{page="/b"}]},{name="a",steps=[{page="/"},{page="/b"}]}]',
+            "funnels (in {file}): two funnels are named 'a'",
         ),
         ("gap =", "{file}: is not TOML"),
     ],

@@ -122,3 +122,11 @@ def test_every_result_can_be_written(counts: Counts) -> None:
 def test_a_window_may_have_kpis_of_its_own() -> None:
     assert "active_visitors" in registry.results("5m", WHOLE, {}, {})
     assert "active_visitors" not in registry.results("1h", WHOLE, {}, {})
+
+
+@given(some=tallies(), site=tallies())
+def test_only_shares_of_the_site_change_with_the_site(some: Counts, site: Counts) -> None:
+    """The publisher makes the others anew only when their own segment changes."""
+    for one in ONE_BY_ONE:
+        if not one.of_site:
+            assert one.compute(some, site) == one.compute(some, {}), one.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import Snapshot, SnapshotRecord, look_at_heads
 from stream.tables.memory import MemoryBoard
 from tests.builders import BASE_MS, Lane, now
-from tests.pipeline.histories import STEPS, UNITS, Draft, Step, _take, build, drafts
+from tests.oracle import FOREVER, add_up, facts, judge
+from tests.pipeline.histories import STEPS, UNITS, Draft, Step, _take, build, drafts, play_replay
+from tests.snapshot_reading import counts_of, is_told, published_of, read
 
 LIMIT = 2
 
@@ -76,6 +79,49 @@ def test_following_is_reading_whole(made: list[Draft], unit: int, steps: list[St
     whole = take_snapshot(now(reader.board.read_partials([0])), 1, reader.written_ms, LIMIT)
     assert snapshot.as_of_ms == whole.as_of_ms
     assert figures(reader.told) == figures(reader.records.records) == figures(whole.records)
+
+
+@given(made=drafts(), unit=UNITS)
+def test_the_cut_is_what_the_facts_say(made: list[Draft], unit: int) -> None:
+    """Window `all`, recomputed: the largest two values of every dimension, and what is left of it."""
+    logs = build(made, unit, None)
+    lane = logs.lane()
+    play_replay(lane, [])
+    snapshot = take_snapshot(now(MemoryBoard(lane.store).read_partials([0])), 1, 0, LIMIT)
+    verdict = judge(lane.logs, logs.rules)
+    live_ms = lane.partition.state.progress.live_ms
+    told = [one for one in facts(verdict.counted, logs.rules, live_ms) if is_told(one, "all")]
+    expected = cut_of(add_up(told, -FOREVER, FOREVER))
+    kpis = {
+        (site, segment): one for (window, site, segment), one in read(snapshot).items() if window == "all"
+    }
+    for place in {*expected, *kpis}:
+        assert counts_of(kpis[place]) == published_of(kpis[place], expected.get(place, Counter())), place
+
+
+def cut_of(sums: dict[tuple[str, str], Counter[str]]) -> dict[tuple[str, str], Counter[str]]:
+    """(site, segment) -> counts, each dimension cut to its largest values."""
+    found, values = {}, defaultdict[tuple[str, str], list[tuple[str, Counter[str]]]](list)
+    for (site, segment), counts in sums.items():
+        dimension, said, value = segment.partition("=")
+        if said and +counts:
+            values[site, dimension].append((value, counts))
+        else:
+            found[site, segment] = counts
+    for (site, dimension), of_values in values.items():
+        ranked = sorted(of_values, key=rank)
+        for value, counts in ranked[:LIMIT]:
+            found[site, f"{dimension}={value}"] = counts
+        if ranked[LIMIT:]:
+            rest = sum((counts for _, counts in ranked[LIMIT:]), Counter[str]())
+            found[site, f"{dimension}=(other)"] = rest
+    return found
+
+
+def rank(item: tuple[str, Counter[str]]) -> tuple[int, int, int, str]:
+    value, counts = item
+    answers = sum(counts[name] for name in ("promoters", "passives", "detractors", "csat_answers"))
+    return -counts["open"] - counts["ended"], -counts["impressions"] - counts["clicks"], -answers, value
 
 
 def busy(values: dict[str, int], policy: Policy | None = None) -> Lane:
