@@ -201,9 +201,7 @@ class Settings(BaseSettings):
     """How late a survey answer may arrive, or `unlimited`."""
     answers: Literal["latest", "every"] = _RULES.answers
     """Which survey answers count: each respondent's latest to a survey, or every one."""
-    visitor_memory: Annotated[DurationMs, Field(ge=SHORTEST_MEMORY_MS, le=LONGEST_MEMORY_MS)] = (
-        _RULES.visitor_memory_ms
-    )
+    visitor_memory: DurationMs = _RULES.visitor_memory_ms
     """Who stays away for longer is forgotten, and new when they come back; two days or more."""
     goals: tuple[GoalSetting, ...] = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
@@ -243,6 +241,13 @@ class Settings(BaseSettings):
         if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is no Redis URL; write redis://127.0.0.1:6379/0 (rediss:// for TLS)")
         return url
+
+    @field_validator("visitor_memory")
+    @classmethod
+    def _memory_is_long(cls, memory_ms: int) -> int:
+        if not SHORTEST_MEMORY_MS <= memory_ms <= LONGEST_MEMORY_MS:
+            raise ValueError("is too short or too long to remember visitors for; write 2d to 3650d")
+        return memory_ms
 
     @field_validator("goals")
     @classmethod

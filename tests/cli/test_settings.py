@@ -100,6 +100,12 @@ def test_funnels_and_pairs_reach_the_policy_and_can_be_read_back(tmp_path: Path)
     assert policy(load_settings(again)) == rules
 
 
+def test_how_long_visitors_are_remembered_reaches_the_policy(tmp_path: Path) -> None:
+    assert policy(load_settings()).visitor_memory_ms == 400 * 86_400_000
+    file = written(tmp_path, 'visitor_memory = "90d"\n')
+    assert policy(load_settings(file)).visitor_memory_ms == 90 * 86_400_000
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -107,6 +113,10 @@ def test_funnels_and_pairs_reach_the_policy_and_can_be_read_back(tmp_path: Path)
         ("[collector]\nprot = 1", "collector.prot (in {file}): there is no such setting; did you mean port?"),
         ("gap = 30", "gap (in {file}): is no duration; write a number and one of ms, s, m, h, d"),
         ('gap = "2d"', "gap (in {file}): Input should be less than or equal to 86400000"),
+        (
+            'visitor_memory = "1d"',
+            "visitor_memory (in {file}): is too short or too long to remember visitors for; write 2d",
+        ),
         ('broker = "nowhere"', "broker (in {file}): is no list of Kafka servers; write HOST:PORT"),
         ('redis = "http://u:geheim-0123456789@h"', "redis (in {file}): is no Redis URL; write redis://"),
         ('namespace = "{x}"', "namespace (in {file}): use 1 to 64 letters, digits, '.', '_' or '-'"),
