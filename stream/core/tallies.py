@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import chain, compress
 from typing import Generic, TypeVar
 
 import msgspec
@@ -85,7 +85,6 @@ class _Buckets:
         self.series = series
         self.counts: dict[int, Counts] = {}
         self._metrics = metrics
-        self._tens = series.bucket_ms // TEN_SECONDS_MS
         self._edge = NEVER_MS  # the first bucket that begins at the end of the windows or after it
         self._now = {window.name: SlidingSum() for window in series.windows}
         self._before = {window.name: SlidingSum() for window in series.windows}
@@ -137,21 +136,22 @@ class _Buckets:
         return old
 
     def take(self, rows: Mapping[int, Counts], changed: set[str]) -> set[int]:
-        """Add rows to buckets and windows; returns the buckets touched.
+        """Add rows, by buckets of this width, to buckets and windows; returns the buckets touched.
 
         Buckets that no window reaches any more are not kept: they count in the total only.
         """
         touched: set[int] = set()
         first = self._edge - self.series.kept
-        together: dict[tuple[bool, ...], Counts] = {}  # rows under the same windows, added up
+        together: dict[tuple[bool, ...], list[Counts]] = {}  # rows under the same windows
         for bucket, row in self._wanted(rows):
             if bucket < first:
                 continue
             add(self.counts.setdefault(bucket, {}), row)
             touched.add(bucket)
             coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
-            add(together.setdefault(coverage, {}), row)
-        for coverage, counts in together.items():
+            together.setdefault(coverage, []).append(row)
+        for coverage, covered in together.items():
+            counts = _sum(covered)
             for name, sliding in compress(self._sums, coverage):
                 add(sliding.counts, counts)
                 changed.add(name)
@@ -160,20 +160,34 @@ class _Buckets:
     def _wanted(self, rows: Mapping[int, Counts]) -> Iterable[tuple[int, Counts]]:
         """(bucket, counts) of the rows, as far as this series keeps them."""
         if self._metrics is None:
-            return [(ten // self._tens, row) for ten, row in rows.items()]
-        found: dict[int, Counts] = {}
-        for ten, row in rows.items():
-            metrics = self._metrics.intersection(row)  # looks through the row, not through all there are
-            if metrics:
-                counts = {metric: row[metric] for metric in metrics}
-                add(found.setdefault(ten // self._tens, {}), counts)
-        return found.items()
+            return rows.items()
+        # Looks through the row, not through all metrics there are.
+        wanted = ((bucket, row, self._metrics.intersection(row)) for bucket, row in rows.items())
+        return [(bucket, {metric: row[metric] for metric in kept}) for bucket, row, kept in wanted if kept]
 
     def restore(self, counts: dict[int, Counts]) -> None:
         self.counts = counts
         for now in self._now.values():
             for bucket in counts.values():
                 add(now.counts, bucket)
+
+
+def _in_buckets(rows: Iterable[tuple[int, Counts]], factor: int) -> dict[int, Counts]:
+    """Rows of buckets that are `factor` times as wide."""
+    found: dict[int, list[Counts]] = {}
+    for bucket, row in rows:
+        found.setdefault(bucket // factor, []).append(row)
+    return {bucket: _sum(together) for bucket, together in found.items()}
+
+
+def _sum(rows: Sequence[Counts]) -> Counts:
+    """Not to be changed: of one row it is the row itself."""
+    if len(rows) == 1:
+        return rows[0]
+    total = dict(rows[0])
+    for row in rows[1:]:
+        add(total, row)
+    return total
 
 
 class SegmentTally:
@@ -193,13 +207,17 @@ class SegmentTally:
         self.inside: _Rows[Window] = _Rows()
         self.total: Counts = {}
         self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
-        self._still_until_ms = FOREVER_MS
+        self._widths = sorted({series.series.bucket_ms for series in self.series.values()})
+        self._still_until_ms: int | None = FOREVER_MS  # None: not known since it changed
         self._today = 0
 
     def settled_at(self, end_ms: int) -> bool:
         """Nothing is pending, and nothing slides out of or into a window that ends at `end_ms`."""
-        pending = self.rows or self.sessions or self.hours or self.inside
-        return not pending and end_ms <= self._still_until_ms
+        if self.rows or self.sessions or self.hours or self.inside:
+            return False
+        if self._still_until_ms is None:
+            self._still_until_ms = min(buckets.still_until_ms for buckets in self.series.values())
+        return end_ms <= self._still_until_ms
 
     def window(self, name: str) -> tuple[Counts, Counts]:
         """(counts of the window, counts of the window before it), as of the last `settle`."""
@@ -226,22 +244,33 @@ class SegmentTally:
     def settle(self, end_ms: int) -> Settled:
         """Let the windows end at `end_ms`, and apply what is pending."""
         found = Settled()
-        for (bucket, _), row in self.sessions.items():
-            add(self.rows[bucket], row)
-        for taken in (self.sessions, self.hours, self.inside):  # the last two by nobody, if still there
-            taken.clear()
-        rows, self.rows = self.rows, _Rows()
-        for row in rows.values():
+        rows = self._take_rows()
+        for row in rows[self._widths[-1]].values():
             add(self.total, row)
-        if rows:
             found.windows.add(ALL_TIME)
         for kind, buckets in self.series.items():
             found.forgotten[kind] = buckets.slide(end_ms, found.windows)
-            found.touched[kind] = buckets.take(rows, found.windows) if rows else set()
+            found.touched[kind] = buckets.take(rows[buckets.series.bucket_ms], found.windows)
         if DAY in found.windows and self._today != self._visitors_of_day():
             self._today = self._visitors_of_day()
             found.windows.add(MONTH)
-        self._still_until_ms = min(buckets.still_until_ms for buckets in self.series.values())
+        self._still_until_ms = None
+        return found
+
+    def _take_rows(self) -> dict[int, Mapping[int, Counts]]:
+        """What is pending, by the widths of buckets, ms, that the series have. Nothing is pending then."""
+        pending: Iterable[tuple[int, Counts]] = chain(
+            self.rows.items(), ((bucket, row) for (bucket, _), row in self.sessions.items())
+        )
+        rows: Mapping[int, Counts] = {}
+        found: dict[int, Mapping[int, Counts]] = {}
+        narrower_ms = TEN_SECONDS_MS
+        for width_ms in self._widths:
+            found[width_ms] = rows = _in_buckets(pending, width_ms // narrower_ms)
+            pending, narrower_ms = rows.items(), width_ms
+        self.rows = _Rows()
+        for taken in (self.sessions, self.hours, self.inside):  # the last two by nobody, if still there
+            taken.clear()
         return found
 
     def restore(self, buckets: Mapping[str, dict[int, Counts]], total: Counts) -> None:
@@ -249,4 +278,4 @@ class SegmentTally:
         self.total = total
         for kind, series in self.series.items():
             series.restore(buckets.get(kind, {}))
-        self._still_until_ms = NEVER_MS
+        self._still_until_ms = NEVER_MS  # the sums are to be made
