@@ -12,9 +12,10 @@ from schemas.times import parse_time, to_ms
 from schemas.topics import INPUT_TOPICS
 from stream.demo.cancellation import still_wanted
 from stream.demo.compare import Comparison
+from stream.demo.plain_kpis import Kpis
 from stream.demo.plain_log import Accounting, LogRecord, Rules, accept
 from stream.demo.plain_visits import sites_of
-from stream.demo.truth import Kpis, figures_at
+from stream.demo.truth import figures_at
 from stream.kafka.log_reader import read_topic
 from stream.pipeline.ports import SnapshotBoard
 from stream.pipeline.take_snapshot import Header, decode_header

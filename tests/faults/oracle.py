@@ -29,9 +29,10 @@ from schemas.events import (
 from schemas.keys import snapshot_key
 from schemas.times import rfc3339
 from stream.demo.plain_channels import campaign_of, channel_of, device_of
+from stream.demo.plain_kpis import Kpis, Span
 from stream.demo.plain_log import Accepted, LogRecord, Rules, content_of, path_of, tolerance_ms
 from stream.demo.plain_visits import Site, is_member, runs, sites_of
-from stream.demo.truth import Kpis, Span, published, segments
+from stream.demo.truth import published, segments
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
