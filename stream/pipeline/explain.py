@@ -106,7 +106,8 @@ def _counts(definition: Definition, kpi: Kpi) -> str:
         counted = f"100 x ({kpi.promoters:,} promoters - {kpi.detractors:,} detractors) / {kpi.n:,} {kpi.of}"
     else:
         # The sum is an integer: the mean of it gives it back.
-        counted = f"{round((kpi.value or 0) * kpi.n):,} / {kpi.n:,} {kpi.of}"
+        total = round((kpi.value or 0) * kpi.n)
+        counted = f"{write_number(definition, total)} / {kpi.n:,} {kpi.of}"
     counted = counted.rstrip()
     return counted if kpi.value is None else f"{counted} = {write_number(definition, kpi.value)}"
 

@@ -43,6 +43,20 @@ def test_the_formula_with_its_counts(kpi: str, value: str, counts: str) -> None:
     assert (found.site, found.segment) == ("shop-es", "all: the whole site")
 
 
+@pytest.mark.parametrize(
+    ("kpi", "value", "counts"),
+    [
+        ("stickiness", "1.45 %", "1 / 69 monthly active visitors = 1.45 %"),
+        ("visits_per_visitor", "3.07", "212 / 69 unique visitors = 3.07"),
+        ("time_between_visits_ms", "3.18 days", "550.24 days / 173 returning visits = 3.18 days"),
+        ("new_visitor_rate", "56.52 %", "39 / 69 unique visitors = 56.52 %"),
+    ],
+)
+def test_visitors_over_a_month(kpi: str, value: str, counts: str) -> None:
+    found = explained("twenty-eight-days", kpi)
+    assert (found.value, found.counts) == (value, counts)
+
+
 def test_the_interval_in_one_sentence() -> None:
     assert explained("five-minutes", "ctr").interval == (
         "From 8.29 % to 12.02 %: an interval made this way (wilson) holds the true value behind such traffic "
