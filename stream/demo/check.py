@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from schemas.times import parse_time, to_ms
 from schemas.topics import INPUT_TOPICS
@@ -14,10 +16,12 @@ from stream.demo.cancellation import still_wanted
 from stream.demo.compare import Comparison
 from stream.demo.plain_kpis import Kpis
 from stream.demo.plain_log import Accounting, LogRecord, Rules, accept
+from stream.demo.plain_results import add_results, results
 from stream.demo.plain_visits import sites_of
 from stream.demo.truth import figures_at
 from stream.kafka.log_reader import read_topic
-from stream.pipeline.ports import SnapshotBoard
+from stream.pipeline.ports import Board, SnapshotBoard
+from stream.pipeline.publish_results import final_records
 from stream.pipeline.take_snapshot import Header, decode_header
 
 POLL_S: Final = 0.1
@@ -35,10 +39,14 @@ class NotCounted(Exception):
 
 @dataclass(frozen=True)
 class Published:
-    """The newest snapshot: every record by its key, as JSON, and the tick they belong to."""
+    """The newest snapshot: every record by its key, as JSON, and the tick they belong to.
+
+    `final`: the KPIs of the hours and days that are final, by the keys of their records.
+    """
 
     header: Header
     records: Mapping[str, dict[str, Any]]
+    final: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def as_of_ms(self) -> int:
@@ -109,14 +117,26 @@ def _why(header: Header | None, ends: Ends) -> str:
     )
 
 
-async def read_published(board: SnapshotBoard) -> Published:
-    """Header and records of one tick."""
+async def read_published(board: Board) -> Published:
+    """Header and records of one tick, and what is final."""
+    # Nothing more comes: no window that is final changes any more.
+    partitions = (await _header(board)).completeness.partitions
+    settled = await final_records(board, partitions)
+    final = json.loads(msgspec.json.encode({record.key: record.kpis for record in settled}))
     while True:
         before = await board.read_header()
         records = await board.read_records()
         still_wanted()
         if before is not None and before == await board.read_header():
-            return Published(decode_header(before), {key: json.loads(data) for key, data in records.items()})
+            figures = {key: json.loads(data) for key, data in records.items()}
+            return Published(decode_header(before), figures, final)
+
+
+async def _header(board: Board) -> Header:
+    data = await board.read_header()
+    if data is None:
+        raise NotCounted("nothing was published")
+    return decode_header(data)
 
 
 def compare(
@@ -144,4 +164,5 @@ def compare(
         else:
             moment = max(counted_at_ms, moment_ms(record["as_of"]))
             comparison.add(key, at[moment].get(key), record["kpis"])
+    add_results(comparison, results(accepted, rules), published.final)
     return comparison, accounting

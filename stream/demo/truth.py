@@ -60,8 +60,8 @@ WITHOUT_PREVIOUS = {
 }  # fmt: skip
 # Published in these windows only.
 ONLY_IN = {
-    "active_visitors": {"5m"}, "dau": {"24h"}, "wau": {"7d"}, "mau": {"28d"}, "stickiness": {"28d"},
-    "visits_per_visitor": {"7d", "28d"}, "time_between_visits_ms": {"24h", "7d", "28d", "all"},
+    "active_visitors": {"5m"}, "dau": {"24h", "day"}, "wau": {"7d"}, "mau": {"28d"}, "stickiness": {"28d"},
+    "visits_per_visitor": {"7d", "28d"}, "time_between_visits_ms": {"24h", "7d", "28d", "all", "hour", "day"},
 }  # fmt: skip
 
 

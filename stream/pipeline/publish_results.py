@@ -80,6 +80,22 @@ class _Part(msgspec.Struct):
         return {place for place, one in self.closed.items() if one.version > self.handled}
 
 
+class _Gathered(msgspec.Struct):
+    """What all partitions say at one moment."""
+
+    parts: list[_Part]
+    counts: dict[Place, Segments]  # of every open window, and of the closed ones among `places`
+    places: set[Place]  # that may have changed
+    through_ms: int  # windows that end by then are final in every partition
+    completeness: Completeness
+
+    def zone_of(self, site_id: str) -> str:
+        return next((part.head.zones[site_id] for part in self.parts if site_id in part.head.zones), "UTC")
+
+    def is_final(self, place: Place) -> bool:
+        return calendar_of(self.zone_of(place[0])).end(place[1]) <= self.through_ms
+
+
 class Step(msgspec.Struct):
     """What to write, and the records in it."""
 
@@ -92,40 +108,59 @@ async def next_step(
     board: ResultsBoard, state: ResultsState, stored: Iterable[str], partitions: int, now_ms: int
 ) -> Step:
     """Everything that changed since `state`. `stored` are the fields of the windows in the store."""
-    partials = await board.read_settled(partitions)
-    parts = [_part(partial, state) for partial in partials if partial.head is not None]
-    heads = {part.number: part.head for part in parts}
-    completeness = completeness_of(heads, partitions, silent_partitions(heads, now_ms))
-    whole = len(parts) == partitions
-    through_ms = min(head.final_through_ms for head in heads.values()) if whole and heads else NEVER_MS
-    counts = read_open([partial.settling for partial in partials])
-    places = {*counts, *map(parse_closed_field, state.running)}.union(*(part.news() for part in parts))
-    for place, segments in (await _read_closed_counts(board, parts, places)).items():
-        _add_segments(counts.setdefault(place, {}), segments)
+    gathered = await _gather(board, state, partitions, now_ms)
     step = Step(ResultsWrite(b""), ResultsState(), [])
     windows: dict[str, bytes] = {}
-    ordered = sorted(places, key=lambda place: (place[0], place[1][1], place[1][0]))
+    ordered = sorted(gathered.places, key=lambda place: (place[0], place[1][1], place[1][0]))
     fields = [closed_field(*place) for place in ordered]
     for place, field, pack in zip(ordered, fields, await board.read_results(fields), strict=True):
         before = unpack_records(pack)
-        zone = next((head.zones[place[0]] for head in heads.values() if place[0] in head.zones), "UTC")
-        final = calendar_of(zone).end(place[1]) <= through_ms
-        new = _new_records(
-            place, zone, counts.get(place, {}), before, final, _reason(place, parts), completeness, now_ms
-        )
+        final = gathered.is_final(place)
+        new = _new_records(place, gathered, before, final, now_ms)
         if new:
             windows[field] = pack_records(before | {record.segment_name: record for record in new})
             step.records += new
         if not final:
             step.state.running.append(field)
-    step.state.handled = {part.number: part.head.settled_version for part in parts}
+    step.state.handled = {part.number: part.head.settled_version for part in gathered.parts}
     step.write = ResultsWrite(
         state=encode_state(step.state),
         windows=windows,
-        gone=_gone(stored, parts, counts, through_ms),
+        gone=_gone(stored, gathered),
         outbox={record.key: encode_result(record) for record in step.records},
     )
     return step
+
+
+async def final_records(board: ResultsBoard, partitions: int) -> list[ResultRecord]:
+    """Every window that is final in every partition, as the tables say, whatever is published of it."""
+    everything = ResultsState(handled=dict.fromkeys(range(partitions), -1))
+    gathered = await _gather(board, everything, partitions, 0)
+    return [
+        record
+        for place, segments in gathered.counts.items() if gathered.is_final(place)
+        for record in result_records(
+            place[0], place[1], gathered.zone_of(place[0]), segments, FINAL, gathered.completeness, 0
+        )
+    ]  # fmt: skip
+
+
+async def _gather(board: ResultsBoard, state: ResultsState, partitions: int, now_ms: int) -> _Gathered:
+    partials = await board.read_settled(partitions)
+    parts = [_part(partial, state) for partial in partials if partial.head is not None]
+    heads = {part.number: part.head for part in parts}
+    whole = parts and len(parts) == partitions
+    counts = read_open([partial.settling for partial in partials])
+    places = {*counts, *map(parse_closed_field, state.running)}.union(*(part.news() for part in parts))
+    for place, segments in (await _read_closed_counts(board, parts, places)).items():
+        _add_segments(counts.setdefault(place, {}), segments)
+    return _Gathered(
+        parts=parts,
+        counts=counts,
+        places=places,
+        through_ms=min(head.final_through_ms for head in heads.values()) if whole else NEVER_MS,
+        completeness=completeness_of(heads, partitions, silent_partitions(heads, now_ms)),
+    )
 
 
 def _part(partial: SettledPartial, state: ResultsState) -> _Part:
@@ -162,27 +197,25 @@ def _reason(place: Place, parts: Sequence[_Part]) -> str | None:
 
 
 def _new_records(
-    place: Place, zone: str, segments: Segments, before: Mapping[str, ResultRecord], final: bool,
-    reason: str | None, completeness: Completeness, now_ms: int,
-) -> list[ResultRecord]:  # fmt: skip
+    place: Place, gathered: _Gathered, before: Mapping[str, ResultRecord], final: bool, now_ms: int
+) -> list[ResultRecord]:
     """The records of one window that say something new."""
-    if not before:
-        if not any(segments.values()):
-            return []
-        reason = None  # nobody has seen it otherwise
+    segments = gathered.counts.get(place, {})
+    if not before and not any(segments.values()):
+        return []
+    reason = _reason(place, gathered.parts) if before else None  # nobody has seen it otherwise
     segments = {name: {} for name in before} | segments  # a segment that is empty now says so
-    state = FINAL if final else RUNNING
-    records = result_records(place[0], place[1], zone, segments, state, completeness, now_ms)
+    zone, state = gathered.zone_of(place[0]), FINAL if final else RUNNING
+    records = result_records(place[0], place[1], zone, segments, state, gathered.completeness, now_ms)
     new = (follow(before.get(record.segment_name), record, reason) for record in records)
     return [record for record in new if record is not None]
 
 
-def _gone(
-    stored: Iterable[str], parts: Sequence[_Part], counts: Mapping[Place, Segments], through_ms: int
-) -> list[str]:
+def _gone(stored: Iterable[str], gathered: _Gathered) -> list[str]:
     """Windows so old that no partition could correct them any more."""
-    alive = set(counts).union(*(part.closed for part in parts))
+    alive = set(gathered.counts).union(*(part.closed for part in gathered.parts))
     return [
         field for field in stored
-        if (place := parse_closed_field(field)) not in alive and place[1][1] < through_ms - RESULTS_KEPT_MS
+        if (place := parse_closed_field(field)) not in alive
+        and place[1][1] < gathered.through_ms - RESULTS_KEPT_MS
     ]  # fmt: skip

@@ -54,7 +54,7 @@ class Rehearsal:
     async def run(self, sent: Iterable[Sent], until_ms: int) -> Snapshot:
         """Play what is sent, in order of arrival, in steps of a tick; then let time pass until the end."""
         store = MemoryStore()
-        tables, self._board = MemoryTables(store), MemoryBoard(store)
+        tables, self.board = MemoryTables(store), MemoryBoard(store)
         for number in range(PARTITIONS):
             claim = await tables.claim(number, "rehearsal", 1, 0)
             self.partitions.append(await Partition.open(tables, claim, self.policy))
@@ -97,7 +97,7 @@ class Rehearsal:
             await partition.tick(wall_ms, shared)
 
     async def _snapshot(self, wall_ms: int) -> Snapshot:
-        return take_snapshot(await self._board.read_partials(range(PARTITIONS)), PARTITIONS, wall_ms)
+        return take_snapshot(await self.board.read_partials(range(PARTITIONS)), PARTITIONS, wall_ms)
 
     def _all_logs(self) -> list[tuple[str, int]]:
         return [(topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]

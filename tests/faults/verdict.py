@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from schemas.times import parse_time, to_ms
 from schemas.topics import INPUT_TOPICS
 from stream.demo.compare import Comparison
 from stream.demo.plain_log import LogRecord, Rules
+from stream.demo.plain_results import add_results, results
+from stream.pipeline.publish_results import final_records
 from stream.pipeline.take_snapshot import Header, decode_header
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
-from tests.faults.cluster import Cluster, wait_until
+from tests.faults.cluster import PARTITIONS, Cluster, wait_until
 from tests.faults.oracle import Expected, SessionKey, Truth, all_time_figures, judge, sessions
 from tests.faults.readback import Letters, hot_sessions, read_letters, read_log, read_sessions
 
@@ -108,6 +112,7 @@ async def check(cluster: Cluster, rules: Rules, log: list[LogRecord] | None = No
     await _check_accounting(cluster, truth)
     _check_letters(truth, letters, log)
     states, records, repeats = await _check_sessions(cluster, truth)
+    await _check_results(cluster, truth)
     return Verdict(truth, letters, states, records, repeats)
 
 
@@ -151,6 +156,19 @@ async def _check_sessions(cluster: Cluster, truth: Truth) -> tuple[Counter[str],
     ids = [session["session_id"] for session in published.values()]
     assert len(ids) == len(set(ids)), "two sessions with one id"
     return states, topic.records, topic.repeats
+
+
+async def _check_results(cluster: Cluster, truth: Truth) -> None:
+    """Every hour and day that is final."""
+    client = connect(cluster.redis_url)
+    try:
+        records = await final_records(RedisBoard(client, cluster.namespace), PARTITIONS)
+    finally:
+        await client.aclose()
+    comparison = Comparison()
+    kpis = json.loads(msgspec.json.encode({record.key: record.kpis for record in records}))
+    add_results(comparison, results(truth.accepted, truth.rules), kpis)
+    assert not comparison.differences, f"{comparison}\n" + "\n".join(map(str, comparison.differences[:SHOWN]))
 
 
 async def _moments(cluster: Cluster, truth: Truth) -> dict[int, tuple[int, int]]:
