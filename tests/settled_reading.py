@@ -11,9 +11,18 @@ from zoneinfo import ZoneInfo
 from schemas.results import KpiResult
 from schemas.times import parse_time, to_ms
 from stream.pipeline.take_results import ResultRecord, encode_result, results_of_one
-from tests import oracle
 from tests.builders import Lane
-from tests.oracle import FOREVER, Counted, Fact, Rules, add_up, by_visitor, visits
+from tests.oracle.facts import (
+    Fact,
+    add_up,
+    answer_facts,
+    event_facts,
+    pair_facts,
+    session_facts,
+    visitor_facts,
+)
+from tests.oracle.judging import FOREVER, Counted, Rules
+from tests.oracle.visits import by_visitor, visits
 from tests.snapshot_reading import counts_of, published_of
 
 Label = tuple[Any, ...]  # (site, hour or day as the wall clock names it)
@@ -37,18 +46,18 @@ def expected(
     found: dict[Label, list[Fact]] = defaultdict(list)
     for visit in visits(counted, rules):
         ended = live_ms - visit.last > rules.gap
-        found[of(visit.record()["site_id"], visit.first)] += oracle._session_facts(visit, rules, ended=ended)
-    for fact in oracle.pair_facts(counted, rules):
+        found[of(visit.record()["site_id"], visit.first)] += session_facts(visit, rules, ended=ended)
+    for fact in pair_facts(counted, rules):
         found[of(fact.site, fact.t)].append(fact)
     inside: dict[Label, list[Counted]] = defaultdict(list)
     for one in counted:
         inside[of(one.event.site_id, one.t)].append(one)
     for window, events in inside.items():
         for mine in by_visitor(events).values():
-            found[window] += oracle._visitor_facts(mine, rules)
+            found[window] += visitor_facts(mine, rules)
         for one in events:
-            found[window] += oracle._event_facts(one)
-        found[window] += oracle._answer_facts(events, rules)
+            found[window] += event_facts(one)
+        found[window] += answer_facts(events, rules)
     return {window: _by_segment(some) for window, some in found.items() if some}
 
 

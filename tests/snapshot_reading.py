@@ -13,7 +13,9 @@ from schemas.snapshots import KpiSnapshot
 from stream.core.tallies import SegmentTally
 from stream.core.windows import ROLLING
 from stream.pipeline.take_snapshot import Snapshot, encode_record
-from tests.oracle import FOREVER, Fact, Visit, add_up
+from tests.oracle.facts import Fact, add_up
+from tests.oracle.judging import FOREVER
+from tests.oracle.visits import Visit
 
 # name, width, width of the bucket to which the beginning is rounded up: by the semantics, in ms
 WINDOWS = {

@@ -14,7 +14,7 @@ from stream.core import policy as core
 from stream.core.policy import Funnel, Goal, Policy
 from stream.pipeline.ports import StoreUnreachable
 from tests.builders import BASE_MS, Item, Lane, event, item, now
-from tests.oracle import BOTS, DEVICES, Rules
+from tests.oracle.judging import BOTS, DEVICES, Rules
 
 GOALS = (Goal("thanks", page="/thanks*"), Goal("button", element_id="e1"), Goal("form", form_id="f1"))
 RULE_GOALS = (("thanks", "page", "/thanks*"), ("button", "element", "e1"), ("form", "form", "f1"))

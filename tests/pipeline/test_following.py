@@ -16,7 +16,8 @@ from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import Snapshot, SnapshotRecord, look_at_heads
 from stream.tables.memory import MemoryBoard
 from tests.builders import BASE_MS, Lane, now
-from tests.oracle import FOREVER, add_up, facts, judge
+from tests.oracle.facts import add_up, facts
+from tests.oracle.judging import FOREVER, judge
 from tests.pipeline.histories import STEPS, UNITS, Draft, Step, _take, build, drafts, play_replay
 from tests.snapshot_reading import counts_of, is_told, published_of, read
 

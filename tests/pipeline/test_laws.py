@@ -22,7 +22,9 @@ from stream.pipeline.batch import Output
 from stream.pipeline.ports import Table
 from stream.pipeline.settle import unpack
 from tests.builders import Lane
-from tests.oracle import FOREVER, Rules, Visit, facts, judge, visits, visits_of_visitors
+from tests.oracle.facts import facts
+from tests.oracle.judging import FOREVER, Rules, judge
+from tests.oracle.visits import Visit, visits, visits_of_visitors
 from tests.pipeline.histories import (
     FATES,
     MEMORIES,

@@ -21,7 +21,7 @@ from stream.pipeline.ports import Table
 from stream.pipeline.take_snapshot import encode_record
 from stream.pipeline.user_agents import Agent
 from tests.builders import Lane, event
-from tests.oracle import BOTS, DEVICES
+from tests.oracle.judging import BOTS, DEVICES
 
 PHONE = next(agent for agent, device in DEVICES.items() if device == "mobile")
 SAID: dict[str, Any] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.topics import INPUT_TOPICS
 from stream.pipeline.ports import Table
-from tests.oracle import judge
+from tests.oracle.judging import judge
 from tests.pipeline.histories import KINDS, Draft, build
 from tests.settled_reading import check_results, results
 
