@@ -32,7 +32,7 @@ WINDOWS = {
 # What is published in windows longer than a day.
 OF_VISITORS = frozenset({"visitors", "new", "returns", "away_ms"})
 OF_ANSWERS = frozenset(
-    {"promoters", "passives", "detractors", "nps_skipped", "csat_satisfied", "csat_answers"}
+    {"promoters", "passives", "detractors", "nps_skipped", "csat_satisfied", "csat_answers", "csat_points"}
 )
 OF_PAGES = ("1h", "24h", "all")
 SHORTER_THAN_A_DAY = ("1m", "5m", "30m", "1h")
@@ -200,6 +200,7 @@ def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
     if "csat" in kpis:
         found["csat_satisfied"] = kpis["csat"]["numerator"]
         found["csat_answers"] = kpis["csat"]["denominator"]
+        found["csat_points"] = round(100 * kpis["csat_score"]["n"] * (kpis["csat_score"]["value"] or 0))
     if "funnel_started" in kpis:
         found["started"], conversion = kpis["funnel_started"]["value"], kpis["funnel_conversion"]
         assert conversion["denominator"] == kpis["funnel_abandonment"]["denominator"] == found["started"]
@@ -219,6 +220,7 @@ def _read_rates(kpis: dict[str, Any], found: Counter[str]) -> None:
 def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
     """What stands beside each figure is that of the window before."""
     sessions = before["open"] + before["ended"]
+    points = _share(before["csat_points"], before["csat_answers"])
     expected: dict[str, Any] = {name: before[metric] for name, metric in COUNTS.items()}
     expected |= {
         "unique_visitors": None,
@@ -239,6 +241,7 @@ def check_previous(kpis: dict[str, Any], before: Counter[str]) -> None:
         "unique_ctr": _share(before["pairs_clicked"], before["pairs_seen"]),
         "open_rate": _share(before["mails_opened"], before["mails"]),
         "csat": _share(before["csat_satisfied"], before["csat_answers"]),
+        "csat_score": points if points is None else points / 100,
         "nps": _share(
             100 * (before["promoters"] - before["detractors"]),
             before["promoters"] + before["passives"] + before["detractors"],

@@ -1,14 +1,19 @@
-"""Customer satisfaction: the share of satisfied answers, 4 and 5 on a scale of 1 to 5."""
+"""Customer satisfaction: the share of satisfied answers, 4 and 5 on a scale of 1 to 5, and the mean score."""
 
 from __future__ import annotations
 
-from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Rate
-from stream.core.statistics import rate
+import msgspec
+
+from stream.core.kpi import ANSWER_DIMENSIONS, WHOLE, Definition, Mean, Rate
+from stream.core.statistics import mean, rate
 from stream.core.windows import OF_ANSWERS, Counts
 
 SATISFIED = "csat_satisfied"
 ANSWERS = "csat_answers"
 SKIPPED = "csat_skipped"
+POINTS = "csat_points"  # in hundredths, on a scale from 1 to 5
+POINTS_SQUARED = "csat_points_sq"
+OF_AN_ANSWER = frozenset({ANSWERS, SATISFIED, POINTS, POINTS_SQUARED})  # all that `counts` may name
 
 # Lowest satisfied score of the usual scales (top two boxes; a two-point scale has only one).
 _SATISFIED_FROM = {
@@ -32,13 +37,34 @@ def satisfied_from(scale_min: int, scale_max: int) -> int:
 
 def counts(score: int, scale_min: int, scale_max: int) -> Counts:
     """One answer on its own scale."""
-    satisfied = score >= satisfied_from(scale_min, scale_max)
-    return {ANSWERS: 1, SATISFIED: 1} if satisfied else {ANSWERS: 1}
+    found = {ANSWERS: 1, POINTS: (mine := points(score, scale_min, scale_max)), POINTS_SQUARED: mine * mine}
+    if score >= satisfied_from(scale_min, scale_max):
+        found[SATISFIED] = 1
+    return found
+
+
+def points(score: int, scale_min: int, scale_max: int) -> int:
+    """Hundredths of a point on a scale from 1 to 5: what surveys with different scales have in common."""
+    width = scale_max - scale_min
+    return 100 + (400 * (score - scale_min) + width // 2) // width
 
 
 def share(tally: Counts, _: Counts) -> Rate:
     return rate(tally.get(SATISFIED, 0), tally.get(ANSWERS, 0), of="counted answers")
 
+
+def mean_score(tally: Counts, _: Counts) -> Mean:
+    """Points, from 1 to 5, the interval too. Without percentiles: an answer has few values to choose from."""
+    answers = tally.get(ANSWERS, 0)
+    found = mean(tally.get(POINTS, 0), tally.get(POINTS_SQUARED, 0), answers, None, of="counted answers")
+    value, low, high, sd = (
+        None if one is None else one / 100 for one in (found.value, found.low, found.high, found.sd)
+    )
+    low, high = low if low is None else max(1.0, low), high if high is None else min(5.0, high)
+    return msgspec.structs.replace(found, value=value, low=low, high=high, sd=sd)
+
+
+_PLACES = frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS})
 
 KPIS = (
     Definition(
@@ -47,7 +73,15 @@ KPIS = (
         formula="satisfied answers (4 and 5 of 5; other scales by table) / counted answers: each "
                 "respondent's latest, or with the setting answers = every all of them",
         source="the top-two-box score of customer satisfaction surveys",
-        dimensions=frozenset({WHOLE, "survey", *ANSWER_DIMENSIONS}), windows=OF_ANSWERS,
+        dimensions=_PLACES, windows=OF_ANSWERS,
         metrics=frozenset({ANSWERS, SATISFIED, SKIPPED}), compute=share,
+    ),
+    Definition(
+        id="csat_score", label="Mean score", unit="points from 1 to 5", better="up",
+        meaning="The average score of those who answered, on a scale from 1 to 5.",
+        formula="sum of the scores of counted answers, each moved from its own scale to that from 1 to 5 / "
+                "counted answers",
+        dimensions=_PLACES, windows=OF_ANSWERS,
+        metrics=frozenset({ANSWERS, POINTS, POINTS_SQUARED}), compute=mean_score,
     ),
 )  # fmt: skip

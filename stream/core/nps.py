@@ -9,6 +9,7 @@ from stream.core.windows import OF_ANSWERS, Counts
 PROMOTERS = "promoters"
 PASSIVES = "passives"
 DETRACTORS = "detractors"
+OF_AN_ANSWER = frozenset({PROMOTERS, PASSIVES, DETRACTORS})  # all that `counts` may name
 SKIPPED = "nps_skipped"
 
 

@@ -23,7 +23,7 @@ from stream.core.windows import TEN_SECONDS_MS, Counts, add
 # windows count the same things by other rules (`SegmentTally.sessions`, `hours` and `inside`).
 ROLLING_ONLY = frozenset({
     engagement.VISITORS, engagement.OPEN, engagement.OPEN_PAGES, conversion.CONVERTED_VISITORS,
-    loyalty.VISIT_PAIRS, nps.PROMOTERS, nps.PASSIVES, nps.DETRACTORS, csat.ANSWERS, csat.SATISFIED,
+    loyalty.VISIT_PAIRS, *nps.OF_AN_ANSWER, *csat.OF_AN_ANSWER,
 })  # fmt: skip
 
 VISIT = ""  # the name under which a visitor's presence is noted; no goal has it

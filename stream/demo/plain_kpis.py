@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from schemas.events import Click, Event, FormSubmission, Impression, PageView
 from stream.demo.plain_log import MINUTE_MS, Accepted
@@ -128,7 +129,24 @@ def survey_kpis(answers: Sequence[Answer], span: Span) -> Kpis:
     return {
         "nps": score([one for one in nps if one is not None], skipped=nps.count(None)),
         "csat": rate(sum(map(is_satisfied, csat)), len(csat), "counted answers"),
+        "csat_score": mean_score(csat),
     }
+
+
+def mean_score(answers: Sequence[Answer]) -> Kpi:
+    """Each score on a scale from 1 to 5, to the hundredth."""
+    hundredths = [math.floor(Fraction(100) + _share_of_scale(one) * 400 + Fraction(1, 2)) for one in answers]
+    found = mean(hundredths, "counted answers") | {"p50": None, "p95": None}
+    moved = {name: found[name] for name in ("value", "low", "high", "sd")}
+    found |= {name: None if one is None else one / 100 for name, one in moved.items()}
+    if found["sd"] is not None:
+        found["low"], found["high"] = max(1.0, found["low"]), min(5.0, found["high"])
+    return found
+
+
+def _share_of_scale(answer: Answer) -> Fraction:
+    low, high = answer.scale
+    return Fraction((answer.score or 0) - low, high - low)
 
 
 def goal_kpis(site: Site, goal: str, ended: Sequence[Visit], span: Span) -> Kpis:

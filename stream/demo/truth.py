@@ -51,7 +51,7 @@ OF_VISITORS = {
     "unique_visitors", "new_visitors", "returning_visitors", "new_visitor_rate", "new_session_rate",
     "visits_per_visitor", "time_between_visits_ms", "wau", "mau", "stickiness",
 }  # fmt: skip
-OF_ANSWERS = {"nps", "csat"}
+OF_ANSWERS = {"nps", "csat", "csat_score"}
 LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 # Visitors are counted where they were last seen: a window before has lost those who came back.
 WITHOUT_PREVIOUS = {

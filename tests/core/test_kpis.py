@@ -139,9 +139,29 @@ def test_nps_of_five_hundred() -> None:
 )  # fmt: skip
 def test_satisfied_is_the_top_of_each_scale(low: int, high: int, satisfied_from: int) -> None:
     assert csat.satisfied_from(low, high) == satisfied_from
-    assert csat.counts(satisfied_from - 1, low, high) == {csat.ANSWERS: 1}
-    assert csat.counts(satisfied_from, low, high) == {csat.ANSWERS: 1, csat.SATISFIED: 1}
-    assert csat.counts(high, low, high) == {csat.ANSWERS: 1, csat.SATISFIED: 1}
+    satisfied = [csat.counts(score, low, high).get(csat.SATISFIED, 0) for score in range(low, high + 1)]
+    assert satisfied == [int(score >= satisfied_from) for score in range(low, high + 1)]
+
+
+def test_the_mean_score_of_5_4_4_3_is_4() -> None:
+    tally: Counts = {}
+    for score in (5, 4, 4, 3):
+        add(tally, csat.counts(score, 1, 5))
+    kpi = site_kpis(tally)["csat_score"]
+    assert isinstance(kpi, Mean)
+    assert (kpi.value, kpi.n, kpi.p50) == (4.0, 4, None)
+    assert kpi.sd == pytest.approx(0.8165, abs=1e-4)
+    assert kpi.low == pytest.approx(2.7008, abs=1e-4)
+    assert kpi.high == 5  # 5.2992 is beyond the scale
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "high", "points"),
+    [(1, 1, 5, 100), (4, 1, 5, 400), (0, 0, 10, 100), (10, 0, 10, 500), (3, 0, 5, 340), (4, 1, 7, 300),
+     (2, 1, 4, 233), (3, 1, 4, 367)],
+)  # fmt: skip
+def test_scores_of_other_scales_are_moved_to_1_to_5(score: int, low: int, high: int, points: int) -> None:
+    assert csat.points(score, low, high) == points
 
 
 def test_csat_is_the_satisfied_share() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
+from stream.core import csat, nps
 from stream.core.surveys import Answer, History, insert, latest
 
 NOON = 1_790_000_000_000
@@ -32,3 +34,14 @@ def test_the_latest_answer_does_not_depend_on_the_order_of_arrival(
         found = latest(history)
         assert found is not None
         assert found.score == newest
+
+
+@pytest.mark.parametrize("family", [nps, csat])
+def test_a_family_names_all_that_an_answer_counts(family: Any) -> None:
+    """By these names settled windows know what the latest answer moves."""
+    scales = [(0, 10)] if family is nps else [(1, 5), (0, 10), (0, 1)]
+    named: set[str] = set()
+    for low, high in scales:
+        for score in range(low, high + 1):
+            named |= family.counts(score).keys() if family is nps else family.counts(score, low, high).keys()
+    assert named == family.OF_AN_ANSWER

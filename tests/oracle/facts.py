@@ -226,19 +226,21 @@ def answer_facts(counted: Iterable[Counted], rules: Rules) -> list[Fact]:
         event = one.event
         assert isinstance(event, SurveyAnswer)
         found += [
-            Fact(event.site_id, segment, one.t, metric, 1)
+            Fact(event.site_id, segment, one.t, metric, n)
             for segment in _answer_segments(event)
-            for metric in _score_metrics(event)
+            for metric, n in _score_metrics(event).items()
         ]
     return found
 
 
-def _score_metrics(event: SurveyAnswer) -> list[str]:
+def _score_metrics(event: SurveyAnswer) -> dict[str, int]:
     score = event.score or 0
     if event.survey_kind == "nps":
-        return ["promoters" if score >= 9 else "passives" if score >= 7 else "detractors"]
+        return {"promoters" if score >= 9 else "passives" if score >= 7 else "detractors": 1}
+    width = event.scale_max - event.scale_min
+    points = int(100 + 400 * (score - event.scale_min) / width + 0.5)  # hundredths, from 1 to 5
     satisfied = score >= SATISFIED_FROM[event.scale_min, event.scale_max]
-    return ["csat_answers", "csat_satisfied"] if satisfied else ["csat_answers"]
+    return {"csat_answers": 1, "csat_satisfied": int(satisfied), "csat_points": points}
 
 
 def add_up(found: Iterable[Fact], low_ms: int, high_ms: int) -> dict[tuple[str, str], Counter[str]]:
