@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream.core import surveys
 from stream.core.events import SurveyAnswer
-from stream.core.sessions import Visitor
+from stream.core.sessions import ENDED, Session, Visitor, has_mark
 from stream.core.settled import changed_inside
 from stream.core.tallies import SegmentTally
 from stream.core.windows import TEN_SECONDS_MS, Counts
@@ -114,8 +114,18 @@ def _mark(state: PartitionState, site: Site, event: SurveyAnswer, t: int) -> Non
     old = t + state.policy.finality_ms < state.progress.progress_ms
     if old and not any(session.first_ms <= t <= session.last_ms for session in visitor.sessions):
         return  # whatever session covered it is final and forgotten
+    for session in visitor.sessions:
+        if session.first_ms <= t <= session.last_ms and _says_inactive(visitor, session):
+            session.change = session.change or "late_event"
+            state.unpublished[id(session)] = (visitor, session)
     if visitor.marks is None:
         visitor.marks = []
     visitor.marks.append(t)
     state.touch(visitor)
     state.closing.file(t + state.policy.finality_ms + 1, visitor)
+
+
+def _says_inactive(visitor: Visitor, session: Session) -> bool:
+    """Whether the session stands in the topic as one in which nobody did anything."""
+    acted = session.clicks or session.form_submissions or has_mark(visitor, session)
+    return session.phase == ENDED and bool(session.publication.ids) and not acted

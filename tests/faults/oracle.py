@@ -117,6 +117,8 @@ class Expected:
     partition: int
     last_ms: int
     fields: Mapping[str, Any]
+    answered_only: bool
+    """Active by nothing but a survey answer. What comes when it is final is not in its record."""
 
     def state(self, progress_ms: float, live_ms: float, rules: Rules) -> str:
         """final by progress, ended by the shown time, else open."""
@@ -141,7 +143,8 @@ def sessions(truth: Truth) -> dict[SessionKey, Expected]:
             fields = _fields(run, answered, truth.rules)
             fields |= {"site_id": site_id, "visitor_id": visitor_id, "visit_number": number}
             key = (site_id, visitor_id, fields["started_at"])
-            found[key] = Expected(partition, run[-1].t, fields)
+            acted = fields["clicks"] + fields["form_submissions"] > 0
+            found[key] = Expected(partition, run[-1].t, fields, fields["is_active"] and not acted)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from stream.demo.plain_log import Goal, Rules
 from tests.faults.cluster import Cluster
@@ -48,8 +48,11 @@ async def with_fault(
         await send(producer, records[2 * third :], EVENTS_PER_S)
 
 
-async def finish(cluster: Cluster) -> Verdict:
-    """Wait until everything is counted, stop the workers that run, and compare everything."""
+async def finish(cluster: Cluster, cut: Collection[str] = ()) -> Verdict:
+    """Wait until everything is counted, stop the workers that run, and compare everything.
+
+    cut: see `check_figures`.
+    """
     log = await read_log(cluster.broker)
     await cluster.wait_for_read(len(log))
     board = await read_board(cluster, ends_of(log))
@@ -57,5 +60,5 @@ async def finish(cluster: Cluster) -> Verdict:
     codes = [await worker.terminate() for worker in cluster.workers if worker.running]
     assert set(codes) == {0}, cluster.logs()
     verdict = await check(cluster, RULES, log)
-    print(f"\n{verdict}, {check_figures(board, verdict.truth)}")
+    print(f"\n{verdict}, {check_figures(board, verdict.truth, cut)}")
     return verdict
