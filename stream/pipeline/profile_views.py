@@ -49,7 +49,8 @@ class Views:
     # KPIs whose value does not depend on where sessions are cut: in any segment, and of a whole site.
     # (In a segment such as channel=email, page views are those of the sessions that came from there.)
     _FREE = frozenset({
-        "clicks", "impressions", "ctr", "conversions", "cvr_visitors", "nps", "csat", "csat_score", "new_visitors",
+        "clicks", "impressions", "ctr", "conversions", "cvr_visitors", "nps", "csat", "csat_score",
+        "new_visitors",
     })  # fmt: skip
     _FREE_OF_A_SITE = _FREE | {
         "active_visitors", "unique_visitors", "page_views", "form_submissions", "dau", "wau", "mau",
