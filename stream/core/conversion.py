@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.core.engagement import ENDED, VISITORS
-from stream.core.kpi import Count, Definition, Rate
+from stream.core.kpi import WAA, Count, Definition, Rate
 from stream.core.statistics import rate
 from stream.core.windows import Counts
 
@@ -26,18 +26,21 @@ KPIS = (
     Definition(
         id="conversions", label="Conversions", unit="events", better="up",
         meaning="How often the goal was reached.",
+        source=WAA,
         formula="events that reach the goal", dimensions=_GOAL,
         compute=lambda counts, _: Count(counts.get(CONVERSIONS, 0)),
     ),
     Definition(
         id="cvr_visitors", label="CVR, visitors", unit="share from 0 to 1", better="up",
         meaning="The share of the visitors that reached the goal.",
+        source=WAA,
         formula="visitors whose latest conversion lies in the window / unique visitors",
         dimensions=_GOAL, has_previous=False, of_site=True, compute=by_visitor,
     ),
     Definition(
         id="cvr_sessions", label="CVR, sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the ended sessions that reached the goal.",
+        source=WAA,
         formula="ended sessions that reached the goal / ended sessions",
         dimensions=_GOAL, of_site=True, compute=by_session,
     ),

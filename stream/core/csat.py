@@ -79,8 +79,8 @@ KPIS = (
     Definition(
         id="csat_score", label="Mean score", unit="points from 1 to 5", better="up",
         meaning="The average score of those who answered, on a scale from 1 to 5.",
-        formula="sum of the scores of counted answers, each moved from its own scale to that from 1 to 5 / "
-                "counted answers",
+        formula="sum of the scores of counted answers, each moved from its own scale to that from 1 to 5, to "
+                "a hundredth of a point / counted answers",
         dimensions=_PLACES, windows=OF_ANSWERS,
         metrics=frozenset({ANSWERS, POINTS, POINTS_SQUARED}), compute=mean_score,
     ),

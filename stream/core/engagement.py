@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import lru_cache
 
 from stream.core.dimensions import SESSION_DIMENSIONS
-from stream.core.kpi import PAIR, WHOLE, Count, Definition, Mean, Rate
+from stream.core.kpi import PAIR, WAA, WHOLE, Count, Definition, Mean, Rate
 from stream.core.sessions import Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import OF_VISITORS, Counts
@@ -167,35 +167,41 @@ KPIS = (
     Definition(
         id="unique_visitors", label="Unique visitors", unit="visitors", better="up",
         meaning="How many different visitors did something in the window; exact, never added up.",
+        source=WAA,
         formula="visitors with a session event in the window",
         windows=OF_VISITORS, metrics=frozenset({VISITORS}), has_previous=False, compute=_visitors,
     ),
     Definition(
         id="sessions", label="Sessions", unit="sessions", better="up",
         meaning="How many visits there were: events of a visitor with no silence longer than the gap.",
+        source=WAA,
         formula="sessions whose last event lies in the window, open and ended",
         compute=sessions, dimensions=_SESSIONS,
     ),
     Definition(
         id="page_views", label="Page views", unit="events", better="up",
         meaning="How many pages were opened.",
+        source=WAA,
         formula="page view events", compute=lambda counts, _: Count(counts.get(PAGE_VIEWS, 0)),
     ),
     Definition(
         id="pages_per_session", label="Pages per session", unit="page views", better="up",
         meaning="How many pages a visit has on average.",
+        source=WAA,
         formula="page views of ended sessions / ended sessions",
         compute=pages_per_session, dimensions=_SESSIONS,
     ),
     Definition(
         id="session_duration_ms", label="Session duration", unit="milliseconds", better="up",
         meaning="How long a visit takes on average, from its first event to its last.",
+        source=WAA,
         formula="sum over ended sessions of (last event - first event) / ended sessions",
         compute=duration, dimensions=_SESSIONS,
     ),
     Definition(
         id="bounce_rate", label="Bounce rate", unit="share from 0 to 1", better="down",
         meaning="The share of the visits that saw one page and did nothing else.",
+        source=WAA,
         formula="ended sessions with one page view, no click and no form / ended sessions",
         compute=bounce_rate, dimensions=_SESSIONS,
     ),

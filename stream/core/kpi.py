@@ -77,6 +77,7 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
 Kpi: TypeAlias = Count | Mean | Rate | Score
 
 WHOLE = "all"  # the dimension of a whole site
+WAA = "Web Analytics Association, Web Analytics Definitions (2008)"
 # What answers are counted by, besides survey and whole site: what the answer's own event says.
 ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 PAIR = "pair"  # stands for every pair of dimensions that settings name

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from stream.core.dimensions import ARRIVAL_DIMENSIONS
 from stream.core.engagement import ENDED, OPEN, VISITORS
-from stream.core.kpi import WHOLE, Count, Definition, Mean, Rate
+from stream.core.kpi import WAA, WHOLE, Count, Definition, Mean, Rate
 from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import ALL_TIME, DAY, MONTH, OF_VISITORS, SETTLED, Counts
@@ -123,12 +123,14 @@ KPIS = (
     Definition(
         id="new_visitors", label="New visitors", unit="visitors", better="up",
         meaning="How many visitors came for the first time.",
+        source=WAA,
         formula="visitors whose first visit began in the window, under what brought that visit",
         windows=OF_VISITORS, metrics=frozenset({NEW}), dimensions=_SESSIONS, compute=new_visitors,
     ),
     Definition(
         id="returning_visitors", label="Returning visitors", unit="visitors", better="up",
         meaning="How many visitors had been there before the window.",
+        source=WAA,
         formula="unique visitors - new visitors",
         windows=OF_VISITORS, metrics=frozenset({NEW, VISITORS}), has_previous=False,
         compute=returning_visitors,
@@ -151,6 +153,7 @@ KPIS = (
     Definition(
         id="visits_per_visitor", label="Visits per visitor", unit="visits", better="up",
         meaning="How often a visitor came in the window, on average.",
+        source=WAA,
         formula="sessions whose last event lies in the window / unique visitors",
         windows=frozenset({"7d", MONTH}), metrics=frozenset({OPEN, ENDED, VISITORS, VISIT_PAIRS}),
         has_previous=False, compute=visits_per_visitor,

@@ -76,7 +76,7 @@ def write_number(definition: Definition, number: float | None) -> str:
         return f"{100 * number:.2f} %"
     if definition.unit == "milliseconds":
         return _write_duration(number)
-    if definition.unit.startswith("points"):
+    if definition.unit.startswith("points from -"):
         return f"{number:+.1f}"
     return f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
 

@@ -9,7 +9,7 @@ import pytest
 
 from stream.core.kpi import Mean
 from stream.core.registry import KPIS
-from stream.pipeline.explain import Explanation, explain, read_record
+from stream.pipeline.explain import Explanation, explain, read_record, write_number
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "schemas/examples/engagement.kpi-snapshots.v1/valid"
 
@@ -55,6 +55,11 @@ def test_the_formula_with_its_counts(kpi: str, value: str, counts: str) -> None:
 def test_visitors_over_a_month(kpi: str, value: str, counts: str) -> None:
     found = explained("twenty-eight-days", kpi)
     assert (found.value, found.counts) == (value, counts)
+
+
+def test_only_what_may_be_negative_has_a_sign() -> None:
+    assert write_number(KPIS["nps"], 40) == "+40.0"
+    assert not write_number(KPIS["csat_score"], 4.0).startswith("+")
 
 
 def test_the_interval_in_one_sentence() -> None:
