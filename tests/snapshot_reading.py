@@ -45,6 +45,7 @@ COUNTS = {
     "impressions": "impressions",
     "clicks": "clicks",
     "conversions": "conversions",
+    "mails_delivered": "mails",
 }
 MAILS = ("mails", "mails_opened")
 SHARES = {

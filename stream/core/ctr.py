@@ -207,6 +207,12 @@ KPIS = (
         dimensions=_SHOWN, compute=unique,
     ),
     Definition(
+        id="mails_delivered", label="Mails delivered", unit="mails",
+        meaning="How many mails arrived: what the open rate is a share of.",
+        formula="(visitor, element) pairs seen on the surface mail",
+        dimensions=_SHOWN - {"position", "surface"}, compute=lambda counts, _: Count(counts.get(MAILS, 0)),
+    ),
+    Definition(
         id="open_rate", label="Open rate", unit="share from 0 to 1", better="up",
         meaning="The share of the delivered mails that were opened.",
         formula="mails opened / mails delivered: (visitor, element) pairs seen on the surface mail, and of "

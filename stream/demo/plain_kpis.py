@@ -117,6 +117,7 @@ def click_kpis(shown: Sequence[Accepted], pairs: Sequence[Pair], span: Span) -> 
         "clicks": clicks,
         "ctr": rate(clicks["value"], impressions["value"], "impressions", unmatched_clicks=unmatched),
         "unique_ctr": rate(clicked, len(seen), "visitor and element pairs seen"),
+        "mails_delivered": {"type": "count", "value": len(mails)},
         "open_rate": rate(sum(pair.opened for pair in mails), len(mails), "mails delivered"),
     }
 

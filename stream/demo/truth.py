@@ -233,6 +233,7 @@ def dimension_segments(
             clicks = click_kpis(elements, pairs, span) if of_shown else {}
             if dimension in WITHOUT_OPEN_RATE:
                 clicks.pop("open_rate")
+                clicks.pop("mails_delivered")
             return sessions | clicks | (survey_kpis(given, span) if of_answers else {})
 
         began = [visit.first for visit in mine if dimension in ARRIVAL_DIMENSIONS]

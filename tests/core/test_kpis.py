@@ -29,6 +29,12 @@ def site_kpis(counts: Counts) -> dict[str, Kpi]:
     return registry.results("24h", WHOLE, counts, counts)
 
 
+def test_mails_delivered() -> None:
+    kpi = site_kpis({ctr.MAILS: 1000, ctr.MAILS_OPENED: 210})["mails_delivered"]
+    assert isinstance(kpi, Count)
+    assert kpi.value == 1000
+
+
 def test_ctr_of_a_mailing() -> None:
     kpis = site_kpis({ctr.CLICKS: 100, ctr.IMPRESSIONS: 1000, ctr.PAIRS_SEEN: 900, ctr.PAIRS_CLICKED: 90})
     gross, unique = kpis["ctr"], kpis["unique_ctr"]
