@@ -308,7 +308,10 @@ class Partition:
             self._window_end_ms = self.state.window_end_ms
             self._windows_at_ms = now_ms
         outputs, self.state.outputs = self.state.outputs, []
-        idle = changed.empty and not outputs and self._produced == self._last_produced
+        # Windows that end anew are news: idle partitions that told of it once a second, each at a moment of
+        # its own, could stay a second apart for good, and would never be added up as of one instant.
+        moved = self.head is None or self._window_end_ms != self.head.window_end_ms
+        idle = changed.empty and not outputs and not moved and self._produced == self._last_produced
         if timed and idle and self.head and not has_passed(now_ms, self.head.written_at_ms, _HEARTBEAT_MS):
             return
         entry = self._outbox_next
