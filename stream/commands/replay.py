@@ -66,6 +66,16 @@ Zone = Annotated[
 ]
 
 
+def _check_together(what: What, profile: ProfileName, *, picks: bool, own_gap: bool) -> None:
+    """Wrong use when options contradict each other."""
+    if picks and what not in (What.KPI, What.SNAPSHOT):
+        raise typer.BadParameter(
+            f"is of --print kpi and snapshot, not of {what}", param_hint="--window, --segment"
+        )
+    if own_gap and profile is not ProfileName.LATIDO:
+        raise typer.BadParameter(f"the profile {profile} has a gap of its own", param_hint="--gap")
+
+
 def replay(
     files: Files,
     what: Annotated[
@@ -116,12 +126,7 @@ def replay(
     """
     from stream.settings import policy, read_goals
 
-    if what not in (What.KPI, What.SNAPSHOT) and (window or segment):
-        raise typer.BadParameter(
-            f"is of --print kpi and snapshot, not of {what}", param_hint="--window, --segment"
-        )
-    if gap is not None and profile is not ProfileName.LATIDO:
-        raise typer.BadParameter(f"the profile {profile} has a gap of its own", param_hint="--gap")
+    _check_together(what, profile, picks=bool(window or segment), own_gap=gap is not None)
     chosen = policy(
         options.settings(gap=gap, grace=grace, survey_tolerance=survey_tolerance, answers=answers)
     )

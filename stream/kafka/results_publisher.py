@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.headers import RESULT_SCHEMA, result_identity
 from schemas.topics import KPI_RESULTS
+from stream.core.event_time import has_passed
 from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputProducer
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Output
@@ -59,7 +60,7 @@ class ResultsPublisher:
             f"latido-{settings.namespace}-results" if capabilities.transactions else None,
         )
         self._leave: _Leave | None = None
-        self._due_ms = 0
+        self._looked_at_ms = self._rest_ms = 0
 
     async def tick(self, active: bool) -> None:
         """Publish when we are the publisher and it is time."""
@@ -67,15 +68,15 @@ class ResultsPublisher:
             await self._step_down()
             return
         now_ms = self._wall_ms()
-        if 0 <= self._due_ms - now_ms <= self._every_ms:  # a clock that was set back must not stop it
+        if not has_passed(now_ms, self._looked_at_ms, self._rest_ms):
             return
+        self._looked_at_ms, self._rest_ms = now_ms, self._every_ms
         try:
             leave = self._leave or await self._take_over(now_ms)
             await self._publish(leave, now_ms)
-            self._due_ms = now_ms + self._every_ms
         except (TimeoutError, StoreUnreachable, StateTorn, KafkaError, Fenced, OSError) as error:
             log.warning("settled results wait", reason=str(error) or repr(error))
-            self._due_ms = now_ms + min(_PAUSE_MS, self._every_ms)
+            self._rest_ms = min(_PAUSE_MS, self._every_ms)
             await self._step_down()
 
     async def close(self) -> None:
