@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.times import parse_time
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import windows_in_order
-from stream.commands.watching import Choice, Reading, nothing_yet, opened_board, other_namespaces, read_board
+from stream.commands.results_view import read_windows
+from stream.commands.watching import Choice, nothing_yet, opened_board, other_namespaces, read_board
 from stream.core.registry import KPIS
-from stream.pipeline.explain import Explanation, explain, read_record
+from stream.core.windows import SETTLED
+from stream.pipeline.explain import Explanation, Published, explain, read_record
+from stream.pipeline.settle import parse_closed_field
+from stream.pipeline.take_results import ResultRecord
+from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 from stream.settings import Settings
+from stream.tables.redis_board import RedisBoard
 from stream.telemetry import escape
 
 
@@ -25,6 +35,7 @@ class Question(msgspec.Struct, frozen=True):
     site: str | None
     window: str
     segment: str
+    at: datetime | None = None  # of an hour or a day; without a zone by the site's clocks. None: the newest
 
 
 async def print_explanation(settings: Settings, question: Question, *, as_json: bool) -> int:
@@ -34,10 +45,13 @@ async def print_explanation(settings: Settings, question: Question, *, as_json: 
         guess = f"did you mean {near[0]}? " if near else ""
         raise WrongUse(f"there is no KPI '{escape(question.kpi)}'; {guess}'latido kpis' lists all")
     async with opened_board(settings) as board:
-        reading = await read_board(board)
-    if reading is None:
-        raise Failed(nothing_yet(settings, await other_namespaces(settings)))
-    answer = answered(reading, question)
+        if question.window in SETTLED:
+            settled = await _settled_record(board, question)
+            record: Published = settled
+            completeness = settled.completeness
+        else:
+            record, completeness = await _rolling_record(board, settings, question)
+    answer = explain(record, question.kpi, completeness, exclude_bots=settings.exclude_bots)
     if as_json:
         print(msgspec.json.encode(answer).decode())
     else:
@@ -45,8 +59,12 @@ async def print_explanation(settings: Settings, question: Question, *, as_json: 
     return DONE
 
 
-def answered(reading: Reading, question: Question) -> Explanation:
-    """Raises WrongUse when no published record holds the number, and says which do."""
+async def _rolling_record(
+    board: RedisBoard, settings: Settings, question: Question
+) -> tuple[SnapshotRecord, Completeness]:
+    reading = await read_board(board)
+    if reading is None:
+        raise Failed(nothing_yet(settings, await other_namespaces(settings)))
     holding = [
         (key, one)
         for key, one in reading.chosen(Choice(question.site, (), "*"))
@@ -54,17 +72,67 @@ def answered(reading: Reading, question: Question) -> Explanation:
     ]  # fmt: skip
     for key, one in holding:
         if (one.window.name, one.segment_name) == (question.window, question.segment):
-            record = read_record(reading.raw[key])
-            return explain(record, question.kpi, reading.header.completeness)
-    windows = windows_in_order({one.window.name for _, one in holding})
-    segments = sorted({one.segment_name for _, one in holding})
+            return read_record(reading.raw[key]), reading.header.completeness
     if not holding:
         raise WrongUse(f"{question.kpi} is not published yet: no such event was counted")
-    some = ", ".join(escape(name) for name in segments[:8]) + (", ..." if len(segments) > 8 else "")
+    windows = windows_in_order({one.window.name for _, one in holding})
     raise WrongUse(
         f"{question.kpi} is not published for --window {escape(question.window)} --segment "
-        f"{escape(question.segment)}; windows: {', '.join(windows)}; segments: {some}"
+        f"{escape(question.segment)}; windows: {', '.join(windows)}, hour, day; "
+        f"segments: {_some({one.segment_name for _, one in holding})}"
     )
+
+
+async def _settled_record(board: RedisBoard, question: Question) -> ResultRecord:
+    kind = question.window
+    places = {field: parse_closed_field(field) for field in await board.result_windows()}
+    fields = {
+        (site, start): field for field, (site, (of, start)) in places.items()
+        if of == kind and question.site in (None, site)
+    }  # fmt: skip
+    if not fields:
+        where = "" if question.site is None else f" of site {escape(question.site)}"
+        raise Failed(f"no {kind}{where} is published yet: 'latido results --{kind}' lists what there is")
+    site = min(fields)[0]
+    [newest] = await read_windows(board, [fields[max(place for place in fields if place[0] == site)]])
+    records = newest
+    if question.at is not None:
+        at_ms = _at_ms(question.at, newest)
+        before = [place for place in fields if place[0] == site and place[1] <= at_ms]
+        [records] = await read_windows(board, [fields[max(before)]]) if before else [{}]
+        if not any(parse_time(one.window.end).timestamp() * 1000 > at_ms for one in records.values()):
+            raise WrongUse(
+                f"no {kind} of {escape(site)} that holds {question.at.isoformat()} is published; "
+                f"'latido results --{kind} --since TIME' lists what there is"
+            )
+    return _holding(records, question)
+
+
+def _at_ms(at: datetime, records: Mapping[str, ResultRecord]) -> int:
+    """The instant meant: of a time that names no offset, by the clocks of the site of these records."""
+    zone = next(iter(records.values())).window.zone
+    return int((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)
+
+
+def _holding(records: Mapping[str, ResultRecord], question: Question) -> ResultRecord:
+    """The record of the segment asked for. Raises WrongUse when it does not hold the KPI."""
+    record = records.get(question.segment)
+    if record is not None and question.kpi in record.kpis:
+        return record
+    segments = {name for name, one in records.items() if question.kpi in one.kpis}
+    if not segments:
+        raise WrongUse(
+            f"{question.kpi} is not published of that {question.window}; "
+            "'latido kpis --json' says the windows of each KPI"
+        )
+    raise WrongUse(
+        f"{question.kpi} of that {question.window} is not published for --segment "
+        f"{escape(question.segment)}; segments: {_some(segments)}"
+    )
+
+
+def _some(names: Collection[str]) -> str:
+    return ", ".join(escape(name) for name in sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
 
 
 def as_table(answer: Explanation) -> Table:
@@ -75,10 +143,10 @@ def as_table(answer: Explanation) -> Table:
         ("counted", answer.counts),
         ("interval", answer.interval),
         ("before", answer.before),
-        ("site", answer.site),
         ("segment", answer.segment),
         ("window", answer.window),
-        ("sessions by", f"the profile {answer.profile}"),
+        ("state", answer.state),
+        ("counts only", "; ".join(answer.filters)),
         ("input", answer.completeness),
         ("held by", answer.held_by or ""),
         *(("note", caveat) for caveat in answer.caveats),

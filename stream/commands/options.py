@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,17 @@ def warn_of_unknown_variables() -> None:
         meant = close_variable(name)
         hint = f", did you mean {meant}?" if meant else "; see 'latido config'"
         print(f"latido: warning: {escape(name)} is no setting{hint}", file=sys.stderr)
+
+
+def moment(text: str, option: str, others: str = "") -> datetime:
+    """A time; without a zone where the text names no offset. others: what the option takes besides."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time; give one such as {others}2026-11-22 or 2026-11-22T10:00+01:00",
+            param_hint=option,
+        ) from None
 
 
 def quiet_logs() -> None:

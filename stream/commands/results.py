@@ -61,11 +61,5 @@ def _since_ms(text: str) -> int:
         return int(datetime.now(UTC).timestamp() * 1000) - parse_duration(text)
     except ValueError:
         pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no time; give one such as 24h, 30d, 2026-11-22 or 2026-11-22T10:00+01:00",
-            param_hint="--since",
-        ) from None
+    moment = options.moment(text, "--since", "24h, 30d, ")
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -61,15 +62,19 @@ async def _read(
         (field for field, (_, window) in mine.items() if window[1] > since_ms - _LONGEST_MS[kind]),
         key=lambda field: (mine[field][0], mine[field][1][1]),
     )
-    try:
-        packs = [unpack_records(pack) for pack in await board.read_results(fields)]
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Failed(f"what is published cannot be read ({error}): use the version of the worker") from None
     records = [
-        pack[name] for pack in packs for name in sorted(pack)
+        pack[name] for pack in await read_windows(board, fields) for name in sorted(pack)
         if segment in ("*", name) and _end_ms(pack[name]) > since_ms
     ]  # fmt: skip
     return records, max((window[1] for _, window in mine.values()), default=None)
+
+
+async def read_windows(board: RedisBoard, fields: Sequence[str]) -> list[dict[str, ResultRecord]]:
+    """The records of these windows, by segment. Raises Failed for those of another version."""
+    try:
+        return [unpack_records(pack) for pack in await board.read_results(fields)]
+    except (msgspec.MsgspecError, ValueError, zlib.error) as error:
+        raise Failed(f"what is published cannot be read ({error}): use the version of the worker") from None
 
 
 _LONGEST_MS = {"hour": 3_600_000, "day": 25 * 3_600_000}

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 from stream.core.kpi import Count, Definition, Kpi, Mean, Rate, Score
 from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.registry import KPIS
+from stream.pipeline.partition_state import ANSWER_CHANGED, ATTRIBUTION, LATE_EVENT, LONG_SESSION, MERGE
+from stream.pipeline.take_results import CORRECTED, RUNNING, ResultRecord, ResultWindow
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
+
+Published: TypeAlias = SnapshotRecord | ResultRecord
 
 _decode = msgspec.json.Decoder(SnapshotRecord).decode
 _WIDE = 2  # standard deviation over mean; above, the t interval covers too little (docs/statistics.md)
 _LONG_MS = 3 * HOUR_MS  # above, nobody reads seconds
+_REASONS = {
+    LATE_EVENT: "an event came late",
+    ATTRIBUTION: "a mail, an ad or a push shown in it was clicked later",
+    ANSWER_CHANGED: "a survey was answered, or answered anew",
+    LONG_SESSION: "a visit of more than a day went on",
+    MERGE: "an event made two visits one",
+}  # of a correction
 _FEW = 30  # below, an interval is so wide that the value alone misleads
 
 
@@ -25,11 +38,13 @@ class Explanation(msgspec.Struct, frozen=True):
     formula: str
     counts: str  # the formula with its actual counts
     interval: str
-    before: str  # the window before, '' where it has no exact value
+    before: str  # the window before, of a correction what it said; '' where there is no exact value
     site: str
     segment: str
     window: str
+    state: str  # of an hour or a day whether it may still move; '' of a rolling window
     profile: str
+    filters: tuple[str, ...]  # what had to be true of an event to count here
     completeness: str
     held_by: str | None
     caveats: tuple[str, ...]
@@ -41,13 +56,15 @@ def read_record(data: bytes) -> SnapshotRecord:
     return _decode(data)
 
 
-def explain(record: SnapshotRecord, kpi_id: str, completeness: Completeness) -> Explanation:
-    """Explain one KPI of a record, under the completeness of the newest tick.
+def explain(
+    record: Published, kpi_id: str, completeness: Completeness, *, exclude_bots: bool = True
+) -> Explanation:
+    """Explain one KPI of a record: of a snapshot under the completeness of the newest tick, of a settled
+    result under its own. `exclude_bots`: the worker's setting, no record says it.
 
     Raises KeyError when the record does not hold it.
     """
     kpi, definition = record.kpis[kpi_id], KPIS[kpi_id]
-    value = None if record.segment.value is None else f"{record.segment.dimension}={record.segment.value}"
     return Explanation(
         kpi=kpi_id,
         label=definition.label,
@@ -56,11 +73,13 @@ def explain(record: SnapshotRecord, kpi_id: str, completeness: Completeness) -> 
         formula=definition.formula,
         counts=_counts(definition, kpi),
         interval=_interval(definition, kpi),
-        before=_before(definition, kpi),
+        before=_before(definition, kpi, record),
         site=record.site_id,
-        segment=value or "all: the whole site",
+        segment=_segment(record) or "all: the whole site",
         window=_window(record),
+        state=_state(record),
         profile=record.profile,
+        filters=_filters(record, exclude_bots=exclude_bots),
         completeness=completeness_text(completeness),
         held_by=completeness.held_by,
         caveats=tuple(_caveats(kpi)),
@@ -125,17 +144,50 @@ def _interval(definition: Definition, kpi: Kpi) -> str:
     )
 
 
-def _before(definition: Definition, kpi: Kpi) -> str:
+def _before(definition: Definition, kpi: Kpi, record: Published) -> str:
+    if isinstance(record, ResultRecord):
+        corrected = record.previous or {}
+        if definition.id not in corrected:
+            return ""
+        return f"{write_number(definition, corrected[definition.id])}, until it was corrected"
     if not definition.has_previous or kpi.previous is msgspec.UNSET or kpi.previous is None:
         return ""
     return write_number(definition, kpi.previous)
 
 
-def _window(record: SnapshotRecord) -> str:
+def _segment(record: Published) -> str:
+    part = record.segment
+    return "" if part.value is None else f"{part.dimension}={part.value}"
+
+
+def _window(record: Published) -> str:
     window = record.window
+    if isinstance(window, ResultWindow):
+        return f"{window.kind} of {window.zone}: from {window.start} to before {window.end}"
     if window.start is None:
         return f"all: everything up to {window.end}"
     return f"{window.name}: from {window.start} to {window.end}"
+
+
+def _state(record: Published) -> str:
+    if isinstance(record, SnapshotRecord):
+        return ""
+    if record.state == RUNNING:
+        return "running: it may still move"
+    if record.state == CORRECTED:
+        why = _REASONS.get(record.reason or "", record.reason)
+        return f"corrected after it was final: {why} (revision {record.revision})"
+    return "final: nothing more is expected"
+
+
+def _filters(record: Published, *, exclude_bots: bool) -> tuple[str, ...]:
+    return (
+        f"site {record.site_id}",
+        f"segment {_segment(record)}" if _segment(record) else "no segment",
+        f"sessions cut by the profile {record.profile}",
+        "bots left out" if exclude_bots else "bots counted too",
+        "consent not denied",
+    )
 
 
 def completeness_text(completeness: Completeness) -> str:

@@ -10,12 +10,20 @@ import pytest
 from stream.core.kpi import Mean
 from stream.core.registry import KPIS
 from stream.pipeline.explain import Explanation, explain, read_record, write_number
+from stream.pipeline.take_results import decode_result
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "schemas/examples/engagement.kpi-snapshots.v1/valid"
+ALL_EXAMPLES = Path(__file__).resolve().parents[2] / "schemas/examples"
+EXAMPLES = ALL_EXAMPLES / "engagement.kpi-snapshots.v1/valid"
+RESULTS = ALL_EXAMPLES / "engagement.kpi-results.v1/valid"
 
 
 def explained(example: str, kpi: str) -> Explanation:
     record = read_record((EXAMPLES / f"{example}.json").read_bytes())
+    return explain(record, kpi, record.completeness)
+
+
+def explained_result(example: str, kpi: str) -> Explanation:
+    record = decode_result((RESULTS / f"{example}.json").read_bytes())
     return explain(record, kpi, record.completeness)
 
 
@@ -106,3 +114,48 @@ def test_every_number_of_every_example_can_be_explained(example: str) -> None:
         assert found.value
         assert found.interval.endswith(".")
         assert found.completeness.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("example", "kpi", "counts", "window", "state", "before"),
+    [
+        (
+            "day-of-23-hours-running", "sessions", "0 open + 38 ended = 38",
+            "day of Europe/Madrid: from 2026-03-28T23:00:00.000Z to before 2026-03-29T22:00:00.000Z",
+            "running: it may still move", "",
+        ),
+        (
+            "hour-final", "pages_per_session", "159 / 38 ended sessions = 4.18",
+            "hour of Europe/Madrid: from 2026-11-22T09:00:00.000Z to before 2026-11-22T10:00:00.000Z",
+            "final: nothing more is expected", "",
+        ),
+        (
+            "hour-final", "bounce_rate", "12 / 38 ended sessions = 31.58 %",
+            "hour of Europe/Madrid: from 2026-11-22T09:00:00.000Z to before 2026-11-22T10:00:00.000Z",
+            "final: nothing more is expected", "",
+        ),
+        (
+            "survey-corrected", "nps", "100 x (300 promoters - 100 detractors) / 500 = +40.0",
+            "hour of Europe/Madrid: from 2026-11-22T09:00:00.000Z to before 2026-11-22T10:00:00.000Z",
+            "corrected after it was final: a survey was answered, or answered anew (revision 3)",
+            "+39.8, until it was corrected",
+        ),
+    ],
+)  # fmt: skip
+def test_hours_and_days(
+    example: str, kpi: str, counts: str, window: str, state: str, before: str
+) -> None:  # fmt: skip
+    found = explained_result(example, kpi)
+    assert (found.counts, found.window, found.state, found.before) == (counts, window, state, before)
+    assert found.completeness.startswith("Complete")
+
+
+def test_what_had_to_be_true_to_count() -> None:
+    record = decode_result((RESULTS / "survey-corrected.json").read_bytes())
+    site, segment, profile, bots, consent = explain(record, "nps", record.completeness).filters
+    assert (site, segment) == ("site shop-es", "segment survey=post-buy")
+    assert (profile, bots) == ("sessions cut by the profile latido", "bots left out")
+    assert consent == "consent not denied"
+    with_bots = explain(record, "nps", record.completeness, exclude_bots=False).filters
+    assert with_bots == (site, segment, profile, "bots counted too", consent)
+    assert explained("five-minutes", "ctr").filters[1] == "no segment"
