@@ -27,12 +27,12 @@ def compare(
       latido compare events.jsonl.gz --timezone Europe/Madrid
       latido compare events.jsonl.gz --json | jq '{profile, sessions}'
     """
-    from stream.settings import policy, read_goals
+    from stream.settings import policy, with_goals
 
     zone = zone_of(timezone)
     chosen = policy(options.settings(grace=grace))
     if goals is not None:
-        chosen = msgspec.structs.replace(chosen, goals=read_goals(goals))
+        chosen = with_goals(chosen, goals)
     options.quiet_logs()
     from stream.replay import compare_profiles
 

@@ -57,7 +57,9 @@ Files = Annotated[
     typer.Argument(metavar="FILE...", help="JSON lines, gzip too; - is standard input.", show_default=False),
 ]
 Grace = Annotated[str | None, typer.Option(metavar="TIME", help="How much later an event may arrive.")]
-Goals = Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file with [[goals]] tables.")]
+Goals = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TOML file with [[goals]] and [[funnels]]: docs/guide.md.")
+]
 Zone = Annotated[
     str,
     typer.Option(
@@ -114,24 +116,28 @@ def replay(
     --profile prints sessions and snapshots as another tool would cut and judge them, from the same
     accepted events (docs/profiles.md). It is for recorded events only: the live worker runs latido.
 
+    --goals takes a file with tables [[goals]] and [[funnels]], as the settings have them; 'latido --config
+    FILE replay' takes all settings.
+
     --print kpi shows what `latido kpi` shows of a worker, --print scores each person's answers in time order.
 
     \b
     Example:
       latido replay events.jsonl.gz --print kpi --window all --segment channel=Email
       latido replay events.jsonl.gz --print sessions --gap 30m --until-final
+      latido replay events.jsonl.gz --print kpi --window all --segment funnel=checkout --goals goals.toml
       latido replay events.jsonl.gz --print results --timezone Europe/Madrid --until-final
       latido replay events.jsonl.gz --print sessions --profile matomo --timezone Europe/Madrid
       cat events.jsonl | latido replay - --print accounting
     """
-    from stream.settings import policy, read_goals
+    from stream.settings import policy, with_goals
 
     _check_together(what, profile, picks=bool(window or segment), own_gap=gap is not None)
     chosen = policy(
         options.settings(gap=gap, grace=grace, survey_tolerance=survey_tolerance, answers=answers)
     )
     if goals is not None:
-        chosen = msgspec.structs.replace(chosen, goals=read_goals(goals))
+        chosen = with_goals(chosen, goals)
     zone = zone_of(timezone)
     chosen = msgspec.structs.replace(chosen, zone=zone.key, zones=())
     options.quiet_logs()

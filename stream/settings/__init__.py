@@ -4,7 +4,7 @@ Only commands and `wiring` read settings; everything below is given values. Dura
 `30m` or `1500ms`, and become integer milliseconds. Secrets do not show in `repr`, logs or `latido config`.
 """
 
-from stream.settings.load import find_config, load_settings, read_goals
+from stream.settings.load import find_config, load_settings, with_goals
 from stream.settings.model import CollectorSettings, KafkaSettings, Settings, policy
 from stream.settings.text import SettingsProblem, format_duration, parse_duration
 
@@ -18,5 +18,5 @@ __all__ = [
     "load_settings",
     "parse_duration",
     "policy",
-    "read_goals",
+    "with_goals",
 ]

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from msgspec import structs
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
-from stream.core.policy import Goal
-from stream.settings.model import PREFIX, CollectorSettings, GoalSetting, KafkaSettings, Settings, check_goals
+from stream.core.policy import Policy
+from stream.settings.model import PREFIX, CollectorSettings, Funnels, Goals, KafkaSettings, Settings
 from stream.settings.text import SettingsProblem
 
 DEFAULT_FILE: Final = Path("latido.toml")
@@ -23,7 +24,6 @@ CONFIG_VARIABLE: Final = "LATIDO_CONFIG"
 NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "LATIDO_CACHE", "LATIDO_PYTHON", "LATIDO_VENV"})
 """Variables of ours that are no settings: where the file is, and what the scripts use."""
 
-_GOALS: Final[TypeAdapter[tuple[Goal, ...]]] = TypeAdapter(tuple[GoalSetting, ...])
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {"kafka": KafkaSettings, "collector": CollectorSettings}
 
 
@@ -76,20 +76,27 @@ def read_toml(file: Path, check: str = "--config") -> dict[str, Any]:
         raise SettingsProblem(f"{file}: is not TOML: {_one_line(error)}") from None
 
 
-def read_goals(file: Path) -> tuple[Goal, ...]:
-    """The [[goals]] of a TOML file, for `--goals`. Raises SettingsProblem."""
+class _GoalsFile(BaseModel):
+    """What `--goals` takes: the same tables as the settings have."""
+
+    goals: Goals = ()
+    funnels: Funnels = ()
+
+
+def with_goals(policy: Policy, file: Path) -> Policy:
+    """The policy with the [[goals]] and the [[funnels]] of a TOML file, for `--goals`; what the file does not
+    name stays. Raises SettingsProblem."""
     content = read_toml(file, check="--goals")
-    other = sorted(set(content) - {"goals"})
-    if other or "goals" not in content:
-        found = f", not {other[0]!r}" if other else ""
-        raise SettingsProblem(f"{file}: a goals file holds tables [[goals]]{found}")
+    other = sorted(set(content) - {*_GoalsFile.model_fields})
+    if other or not content:
+        found = f", not {other[0]!r}; 'latido --config FILE' takes all settings" if other else ""
+        raise SettingsProblem(f"{file}: a goals file holds tables [[goals]] and [[funnels]]{found}")
     try:
-        return check_goals(_GOALS.validate_python(content["goals"]))
+        found_there = _GoalsFile.model_validate(content)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[0]
-        raise SettingsProblem(f"{file}: goals.{_place(details)}: {_reason(details)}") from None
-    except ValueError as error:
-        raise SettingsProblem(f"{file}: {error}") from None
+        raise SettingsProblem(f"{file}: {_place(details)}: {_reason(details)}") from None
+    return structs.replace(policy, **{name: getattr(found_there, name) for name in content})
 
 
 def unknown_variables() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
@@ -56,6 +57,18 @@ def _as_funnel(value: object) -> Funnel:
         ) from None
 
 
+Named = TypeVar("Named", Goal, Funnel)
+
+
+def _check_names(what: str, named: tuple[Named, ...]) -> tuple[Named, ...]:
+    """All of them. Raises ValueError when two have one name: their figures would be mixed."""
+    names = [one.name for one in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two {what}s are named {name!r}; give each a name of its own")
+    return named
+
+
 def _as_list(value: object) -> object:
     """Text, from a variable, is a list by commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -64,8 +77,12 @@ def _as_list(value: object) -> object:
 DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 ToleranceMs = Annotated[int | None, BeforeValidator(parse_tolerance)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)]
-GoalSetting = Annotated[Goal, PlainValidator(_as_goal)]
-FunnelSetting = Annotated[Funnel, PlainValidator(_as_funnel)]
+Goals = Annotated[
+    tuple[Annotated[Goal, PlainValidator(_as_goal)], ...], AfterValidator(partial(_check_names, "goal"))
+]
+Funnels = Annotated[
+    tuple[Annotated[Funnel, PlainValidator(_as_funnel)], ...], AfterValidator(partial(_check_names, "funnel"))
+]
 
 
 class _Section(BaseModel):
@@ -203,10 +220,10 @@ class Settings(BaseSettings):
     """Which survey answers count: each respondent's latest to a survey, or every one."""
     visitor_memory: DurationMs = _RULES.visitor_memory_ms
     """Who stays away for longer is forgotten, and new when they come back; two days or more."""
-    goals: tuple[GoalSetting, ...] = ()
+    goals: Goals = ()
     """Tables [[goals]]: a name and one of page (a pattern over the path), element_id, form_id."""
 
-    funnels: tuple[FunnelSetting, ...] = ()
+    funnels: Funnels = ()
     """Tables [[funnels]]: a name and steps, such as [{page = "/cart*"}, {form_id = "order"}], in order."""
     dimension_pairs: Names = _RULES.dimension_pairs
     """Pairs of what sessions are counted by, to be counted together, such as channel+device."""
@@ -249,16 +266,6 @@ class Settings(BaseSettings):
             raise ValueError("is too short or too long to remember visitors for; write 2d to 3650d")
         return memory_ms
 
-    @field_validator("goals")
-    @classmethod
-    def _names_differ(cls, goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
-        return check_goals(goals)
-
-    @field_validator("funnels")
-    @classmethod
-    def _funnels_differ(cls, funnels: tuple[Funnel, ...]) -> tuple[Funnel, ...]:
-        return check_names("funnel", funnels)
-
     @field_validator("dimension_pairs")
     @classmethod
     def _pairs_are_pairs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -299,23 +306,6 @@ class Settings(BaseSettings):
                 "sasl_plain_password": kafka.sasl_password.get_secret_value(),
             }
         return options
-
-
-Named = TypeVar("Named", Goal, Funnel)
-
-
-def check_names(what: str, named: tuple[Named, ...]) -> tuple[Named, ...]:
-    """All of them. Raises ValueError when two have one name: their figures would be mixed."""
-    names = [one.name for one in named]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two {what}s are named {name!r}; give each a name of its own")
-    return named
-
-
-def check_goals(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
-    """The goals themselves. Raises ValueError when two have one name."""
-    return check_names("goal", goals)
 
 
 def policy(settings: Settings) -> Policy:

@@ -19,7 +19,7 @@ from stream.settings import (
     load_settings,
     parse_duration,
     policy,
-    read_goals,
+    with_goals,
 )
 from stream.settings.load import close_variable, unknown_variables
 from stream.settings.text import LONGEST_MS, parse_tolerance
@@ -76,7 +76,7 @@ def test_goals_reach_the_policy(tmp_path: Path) -> None:
     file = written(tmp_path, '[[goals]]\nname = "a"\npage = "/x*"\n[[goals]]\nname = "b"\nform_id = "f"\n')
     goals = (Goal("a", page="/x*"), Goal("b", form_id="f"))
     assert policy(load_settings(file)).goals == goals
-    assert read_goals(file) == goals
+    assert with_goals(Policy(), file).goals == goals
 
 
 def test_funnels_and_pairs_reach_the_policy_and_can_be_read_back(tmp_path: Path) -> None:
@@ -189,10 +189,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml")
 
 
-def test_a_goals_file_holds_goals_only(tmp_path: Path) -> None:
-    for text in ("", 'gap = "1m"\n[[goals]]\nname = "a"\npage = "/"\n', "[[goals]]\nname = 1\n"):
-        with pytest.raises(SettingsProblem, match="goal"):
-            read_goals(written(tmp_path, text))
+def test_a_goals_file_holds_funnels_too_and_what_it_leaves_out_stays(tmp_path: Path) -> None:
+    text = '[[funnels]]\nname = "buy"\nsteps = [{page = "/cart*"}, {form_id = "order"}]\n'
+    funnel = Funnel("buy", (Step(page="/cart*"), Step(form_id="order")))
+    before = Policy(goals=(Goal("a", page="/"),), funnels=(Funnel("old", funnel.steps),))
+    found = with_goals(before, written(tmp_path, text))
+    assert (found.goals, found.funnels) == (before.goals, (funnel,))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a goals file holds tables"),
+        ('gap = "1m"\n[[goals]]\nname = "a"\npage = "/"\n', "not 'gap'; 'latido --config FILE' takes all"),
+        ("[[goals]]\nname = 1\n", "goals.0: Expected `str`"),
+        ('[[funnels]]\nname = "a"\nsteps = [{page = "/"}]\n', "funnels.0: "),
+        ('goals = [{name="a",page="/"},{name="a",form_id="f"}]', "two goals are named 'a'"),
+    ],
+)
+def test_what_a_goals_file_cannot_hold(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsProblem, match=re.escape(said)):
+        with_goals(Policy(), written(tmp_path, text))
 
 
 def test_no_secret_shows_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
