@@ -85,7 +85,7 @@ def as_markdown() -> str:
                 f"- unit: {one.unit}; better: {_BETTER[one.better]}",
                 f"- windows: {', '.join(windows_of(one))}",
                 f"- segments: {', '.join(dimensions_of(one))}",
-                *([f"- source: {one.source}"] if one.source else []),
+                f"- source: {one.source}",
                 *([] if one.has_previous else ["- without `previous`: the window before has no exact value"]),
                 "",
             ]

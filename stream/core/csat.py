@@ -70,15 +70,16 @@ KPIS = (
     Definition(
         id="csat", label="CSAT", unit="share from 0 to 1", better="up",
         meaning="The share of those who answered that is satisfied.",
+        source="Sogolytics help, Introduction to Customer Satisfaction (CSAT): 4 and 5 of 5",
         formula="satisfied answers (4 and 5 of 5; other scales by table) / counted answers: each "
                 "respondent's latest, or with the setting answers = every all of them",
-        source="the top-two-box score of customer satisfaction surveys",
         dimensions=_PLACES, windows=OF_ANSWERS,
         metrics=frozenset({ANSWERS, SATISFIED, SKIPPED}), compute=share,
     ),
     Definition(
         id="csat_score", label="Mean score", unit="points from 1 to 5", better="up",
         meaning="The average score of those who answered, on a scale from 1 to 5.",
+        source="QuestionPro help, Customer Satisfaction (CSAT): mean CSAT",
         formula="sum of the scores of counted answers, each moved from its own scale to that from 1 to 5, to "
                 "a hundredth of a point / counted answers",
         dimensions=_PLACES, windows=OF_ANSWERS,

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from stream.core.kpi import WHOLE, Count, Definition, Rate
+from stream.core.kpi import OURS, WAA, WHOLE, Count, Definition, Rate
 from stream.core.statistics import rate
 from stream.core.windows import Counts
 
@@ -184,24 +184,28 @@ KPIS = (
     Definition(
         id="impressions", label="Impressions", unit="events",
         meaning="How often something that can be clicked was shown.",
+        source="IAB and MRC, Ad Impression Measurement Guidelines (2004)",
         formula="impression events", dimensions=_SHOWN,
         compute=lambda counts, _: Count(counts.get(IMPRESSIONS, 0)),
     ),
     Definition(
         id="clicks", label="Clicks", unit="events", better="up",
         meaning="How often something was clicked.",
+        source="IAB and MRC, Click Measurement Guidelines 1.0 (2009)",
         formula="click events", dimensions=_SHOWN,
         compute=lambda counts, _: Count(counts.get(CLICKS, 0)),
     ),
     Definition(
         id="ctr", label="Click-through rate", unit="share from 0 to 1", better="up",
         meaning="How many clicks there were for each impression.",
+        source=f"{WAA}: click-through rate",
         formula="clicks / impressions", dimensions=_SHOWN,
-        source="the click-through rate of advertising (IAB)", compute=gross,
+        compute=gross,
     ),
     Definition(
         id="unique_ctr", label="Unique CTR", unit="share from 0 to 1", better="up",
         meaning="The share of those who saw an element that clicked it.",
+        source=f"{OURS}KPIs",
         formula="(visitor, element) pairs clicked / pairs seen; a pair lives for a session on a page, "
                 "for seven days in mails, ads and pushes, and counts where and when it was first seen",
         dimensions=_SHOWN, compute=unique,
@@ -209,15 +213,16 @@ KPIS = (
     Definition(
         id="mails_delivered", label="Mails delivered", unit="mails",
         meaning="How many mails arrived: what the open rate is a share of.",
+        source=f"{OURS}KPIs",
         formula="(visitor, element) pairs seen on the surface mail",
         dimensions=_SHOWN - {"position", "surface"}, compute=lambda counts, _: Count(counts.get(MAILS, 0)),
     ),
     Definition(
         id="open_rate", label="Open rate", unit="share from 0 to 1", better="up",
         meaning="The share of the delivered mails that were opened.",
+        source="Twilio SendGrid documentation, glossary, Open Rate: unique opens",
         formula="mails opened / mails delivered: (visitor, element) pairs seen on the surface mail, and of "
                 "these the ones with an impression that says opened",
-        source="the unique open rate of e-mail marketing",
         dimensions=_SHOWN - {"position", "surface"}, compute=open_rate,
     ),
 )  # fmt: skip

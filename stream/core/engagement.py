@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import lru_cache
 
 from stream.core.dimensions import SESSION_DIMENSIONS
-from stream.core.kpi import PAIR, WAA, WHOLE, Count, Definition, Mean, Rate
+from stream.core.kpi import GA4, OURS, PAIR, WAA, WHOLE, Count, Definition, Mean, Rate
 from stream.core.sessions import Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import OF_VISITORS, Counts
@@ -161,6 +161,7 @@ KPIS = (
     Definition(
         id="active_visitors", label="Active visitors", unit="visitors", better="up",
         meaning="How many visitors are there now: who did something in the last five minutes.",
+        source="Plausible documentation, Stats API: current visitors, of the last 5 minutes",
         formula="visitors with a session event in the last 5 minutes",
         windows=frozenset({"5m"}), has_previous=False, compute=_visitors,
     ),
@@ -208,33 +209,37 @@ KPIS = (
     Definition(
         id="engaged_time_ms", label="Engaged time", unit="milliseconds", better="up",
         meaning="How long the page was in front of somebody who did something, per visit.",
+        source="Snowplow documentation, Activity tracking: page pings",
         formula="sum of engaged_ms of page pings / ended sessions that sent any",
-        source="the heartbeat of the Snowplow and Chartbeat trackers",
         compute=engaged_time, dimensions=_SESSIONS,
     ),
     Definition(
         id="engaged_session_rate", label="Engaged sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the visits with two page views, ten seconds or a goal.",
+        source=f"{GA4}Engagement rate and bounce rate (answer 12195621)",
         formula="engaged ended sessions / ended sessions",
-        source="the engagement rate of Google Analytics 4", compute=engaged_share, dimensions=_SESSIONS,
+        compute=engaged_share, dimensions=_SESSIONS,
     ),
     # The session record also calls a session active in which a survey was answered. An answer may come a
     # month later; a share that waited for it would never stand still.
     Definition(
         id="active_session_rate", label="Active sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the visits in which something was clicked or sent; the others only looked.",
+        source=f"{OURS}Sessions",
         formula="ended sessions with a click or a form submission / ended sessions",
         compute=active_share, dimensions=_SESSIONS,
     ),
     Definition(
         id="session_conversion_rate", label="Converted sessions", unit="share from 0 to 1", better="up",
         meaning="The share of the visits that reached a goal, whichever: settings name the goals.",
+        source=WAA,
         formula="ended sessions that reached a goal / ended sessions",
         compute=converted_share, dimensions=_SESSIONS,
     ),
     Definition(
         id="form_submissions", label="Form submissions", unit="events", better="up",
         meaning="How many forms were sent.",
+        source=f"{GA4}Enhanced measurement events: form_submit (answer 9216061)",
         formula="form submission events", compute=lambda counts, _: Count(counts.get(FORM_SUBMISSIONS, 0)),
     ),
 )  # fmt: skip

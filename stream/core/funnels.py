@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stream.core.kpi import Count, Definition, Rate
+from stream.core.kpi import GA4, OURS, Count, Definition, Rate
 from stream.core.policy import Funnel, step_name
 from stream.core.statistics import rate
 from stream.core.windows import Counts
@@ -74,41 +74,48 @@ def step_overall(counts: Counts, _: Counts) -> Rate:
 
 _FUNNEL = frozenset({FUNNEL})
 _STEP = frozenset({FUNNEL_STEP})
+_CLOSED_FUNNEL = f"{OURS}Funnels; after {GA4}Funnel exploration, closed funnels (answer 9327974)"
 
 KPIS = (
     Definition(
         id="funnel_started", label="Funnel started", unit="sessions", better="up",
         meaning="How many visits took the first step.",
+        source=_CLOSED_FUNNEL,
         formula="ended sessions that reached step 1", dimensions=_FUNNEL,
         compute=lambda counts, _: Count(counts.get(STARTED, 0)),
     ),
     Definition(
         id="funnel_conversion", label="Funnel conversion", unit="share from 0 to 1", better="up",
         meaning="The share of the visits that took the first step and went to the end, step by step.",
+        source=_CLOSED_FUNNEL,
         formula="ended sessions that reached the last step / those that reached step 1",
         dimensions=_FUNNEL, compute=conversion,
     ),
     Definition(
         id="funnel_abandonment", label="Funnel abandonment", unit="share from 0 to 1", better="down",
         meaning="The share of the visits that began and gave up: of forms, carts, registrations.",
+        source=_CLOSED_FUNNEL,
         formula="1 - ended sessions that reached the last step / those that reached step 1",
         dimensions=_FUNNEL, compute=abandonment,
     ),
     Definition(
         id="funnel_step_sessions", label="Step reached", unit="sessions", better="up",
         meaning="How many visits came as far as this step.",
+        source=_CLOSED_FUNNEL,
         formula="ended sessions that reached the step, all before it in order", dimensions=_STEP,
         compute=lambda counts, _: Count(counts.get(REACHED, 0)),
     ),
     Definition(
         id="funnel_step_conversion", label="Step conversion", unit="share from 0 to 1", better="up",
         meaning="The share of the visits at the step before that went on to this one.",
+        source=_CLOSED_FUNNEL,
         formula="ended sessions that reached the step / those that reached the step before",
         dimensions=_STEP, compute=step_conversion,
     ),
     Definition(
         id="funnel_step_overall", label="Step, overall", unit="share from 0 to 1", better="up",
         meaning="The share of the visits that took the first step and came as far as this one.",
+        source=_CLOSED_FUNNEL,
         formula="ended sessions that reached the step / those that reached step 1",
         dimensions=_STEP, compute=step_overall,
     ),

@@ -77,7 +77,10 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
 Kpi: TypeAlias = Count | Mean | Rate | Score
 
 WHOLE = "all"  # the dimension of a whole site
+# Whose definitions they are.
 WAA = "Web Analytics Association, Web Analytics Definitions (2008)"
+GA4 = "Google Analytics 4 help, "
+OURS = "latido: docs/semantics.md, section "
 # What answers are counted by, besides survey and whole site: what the answer's own event says.
 ANSWER_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 PAIR = "pair"  # stands for every pair of dimensions that settings name
@@ -91,7 +94,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str  # one sentence
     unit: str  # of the value
     formula: str  # in words
-    source: str = ""  # whose definition it is, where somebody else's
+    source: str  # whose definition it is, as one can look it up
     better: Literal["up", "down"] | None = None
     dimensions: frozenset[str] = frozenset({WHOLE})  # segments it is published for
     windows: frozenset[str] = UP_TO_A_DAY

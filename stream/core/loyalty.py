@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from stream.core.dimensions import ARRIVAL_DIMENSIONS
 from stream.core.engagement import ENDED, OPEN, VISITORS
-from stream.core.kpi import WAA, WHOLE, Count, Definition, Mean, Rate
+from stream.core.kpi import GA4, OURS, WAA, WHOLE, Count, Definition, Mean, Rate
 from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import ALL_TIME, DAY, MONTH, OF_VISITORS, SETTLED, Counts
@@ -93,30 +93,35 @@ def stickiness(counts: Counts, _: Counts) -> Rate:
 _SESSIONS = frozenset({WHOLE, *ARRIVAL_DIMENSIONS})
 _SEEN = frozenset({VISITORS})
 
+_STICKINESS = f"{GA4}User stickiness (answer 12993725)"
+
 KPIS = (
     Definition(
         id="dau", label="Daily active", unit="visitors", better="up",
         meaning="How many different visitors did something in the last 24 hours, or on a settled day.",
+        source=_STICKINESS,
         formula="visitors with a session event in the last 24 hours, or on the day",
         windows=frozenset({DAY, "day"}), has_previous=False, compute=_visitors,
     ),
     Definition(
         id="wau", label="Weekly active", unit="visitors", better="up",
         meaning="How many different visitors did something in the last 7 days; exact, never added up.",
+        source=_STICKINESS,
         formula="visitors with a session event in the last 7 days",
         windows=frozenset({"7d"}), metrics=_SEEN, has_previous=False, compute=_visitors,
     ),
     Definition(
         id="mau", label="Monthly active", unit="visitors", better="up",
         meaning="How many different visitors did something in the last 28 days; exact, never added up.",
+        source=f"{_STICKINESS}, where a month has 30 days",
         formula="visitors with a session event in the last 28 days",
         windows=frozenset({MONTH}), metrics=_SEEN, has_previous=False, compute=_visitors,
     ),
     Definition(
         id="stickiness", label="Stickiness", unit="share from 0 to 1", better="up",
         meaning="Which part of the month's visitors was there in the last 24 hours: DAU / MAU.",
+        source=f"{_STICKINESS}, where a month has 30 days",
         formula="visitors of the last 24 hours / visitors of the last 28 days, as of the same instant",
-        source="the DAU/MAU ratio, as Facebook made it known",
         windows=frozenset({MONTH}), metrics=_SEEN | {VISITORS_OF_DAY}, has_previous=False,
         compute=stickiness,
     ),
@@ -138,6 +143,7 @@ KPIS = (
     Definition(
         id="new_visitor_rate", label="New among visitors", unit="share from 0 to 1",
         meaning="The share of the visitors that came for the first time; the others return.",
+        source=WAA,
         formula="new visitors / unique visitors",
         windows=OF_VISITORS, metrics=frozenset({NEW, VISITORS}), has_previous=False,
         compute=new_visitor_rate,
@@ -146,6 +152,7 @@ KPIS = (
     Definition(
         id="new_session_rate", label="First visits", unit="share from 0 to 1",
         meaning="The share of the visits that are their visitor's first, begun in the window.",
+        source=f"{OURS}Visitors over time",
         formula="first visits begun in the window / sessions, open and ended",
         windows=OF_VISITORS, metrics=frozenset({NEW, OPEN, ENDED}), dimensions=_SESSIONS,
         has_previous=False, compute=new_session_rate,
@@ -161,6 +168,7 @@ KPIS = (
     Definition(
         id="time_between_visits_ms", label="Between visits", unit="milliseconds", better="down",
         meaning="How long a returning visitor had stayed away, on average.",
+        source=f"{OURS}Visitors over time",
         formula="sum over returning visits begun in the window of (first event - last event of the visit "
                 "before) / their number",
         windows=frozenset({DAY, "7d", MONTH, ALL_TIME, *SETTLED}), dimensions=_SESSIONS,

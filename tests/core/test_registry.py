@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -28,6 +30,7 @@ SESSIONS = st.builds(
     st.integers(0, 10**7), st.booleans(),
 )  # fmt: skip
 ONE_BY_ONE = [*registry.KPIS.values()]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def add_visitor(row: defaultdict[str, int], away_ms: list[int]) -> None:
@@ -74,6 +77,7 @@ def test_it_says_what_it_is(one: Definition) -> None:
 def test_of_nothing_it_is_nothing(one: Definition) -> None:
     found = one.compute({}, {})
     assert found.value == (0 if isinstance(found, Count) else None)
+    check_kpi(one.id, found)
 
 
 @given(tallies(), tallies())
@@ -130,3 +134,14 @@ def test_only_shares_of_the_site_change_with_the_site(some: Counts, site: Counts
     for one in ONE_BY_ONE:
         if not one.of_site:
             assert one.compute(some, site) == one.compute(some, {}), one.id
+
+
+@pytest.mark.parametrize("one", ONE_BY_ONE, ids=lambda one: one.id)
+def test_everybody_can_look_up_whose_definition_it_is(one: Definition) -> None:
+    """A title and where it is published; of our own the page and the section, which exist."""
+    assert ", " in one.source
+    if "latido" in one.source:
+        found = re.match(r"latido: (docs/[a-z]+\.md), section ([^;]+)", one.source)
+        assert found, one.source
+        page = (ROOT / found[1]).read_text(encoding="utf-8")
+        assert f"\n## {found[2]}" in page
