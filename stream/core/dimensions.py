@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from stream.core.channels import host_of
 from stream.core.sessions import OPEN, Origin, Session
 from stream.core.windows import ALL_TIME, SETTLED
 
@@ -72,13 +71,7 @@ def origin_value(origin: Origin, dimension: str) -> str | None:
         one, other = origin_value(origin, first), origin_value(origin, second)
         return None if one is None or other is None else pair_value(one, other)
     value: str | None = getattr(origin, dimension)
-    return referrer_host(value) if dimension == "referrer" else value
-
-
-@lru_cache(maxsize=4096)
-def referrer_host(referrer: str | None) -> str | None:
-    """The host a visit came from; nothing of the path or query, which may hold personal data."""
-    return referrer if referrer is None or "//" not in referrer else host_of(referrer)
+    return value
 
 
 def windows_of(dimension: str) -> frozenset[str] | None:

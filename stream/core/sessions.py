@@ -25,7 +25,7 @@ GONE: Final = 2  # merged into another session, or final and forgotten
 class Origin(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """Where a visit came from, by its earliest event; most events say nothing of it."""
 
-    referrer: str | None = None  # its host; the whole address in tables of 0.1.0
+    referrer: str | None = None  # its host
     channel: str | None = None
     campaign: str | None = None
     device: str | None = None

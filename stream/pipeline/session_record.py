@@ -10,7 +10,6 @@ from schemas.headers import SESSION_SCHEMA, session_identity
 from schemas.keys import session_key
 from schemas.times import rfc3339
 from schemas.topics import SESSIONS
-from stream.core.dimensions import referrer_host
 from stream.core.event_time import NEVER_MS
 from stream.core.sessions import Session, Visitor, has_mark, is_bounce, is_engaged, is_overlong, session_id
 from stream.core.visitors import visit_number
@@ -98,7 +97,7 @@ def session_record(state: PartitionState, visitor: Visitor, session: Session, na
         visit_number(visitor, session, state.policy.visitor_memory_ms),
         session.entry_page,
         session.exit_page,
-        referrer_host(origin.referrer),  # referrer_host
+        origin.referrer,  # referrer_host
         origin.channel,
         origin.campaign,
         origin.device,

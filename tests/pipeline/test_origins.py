@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from schemas.topics import PAGE_VIEWS, SESSIONS, TOPIC_OF_TYPE
-from stream.core.dimensions import referrer_host
 from stream.core.events import Event
 from stream.core.policy import DAY_MS, HOUR_MS, Policy
 from stream.core.sessions import Origin
@@ -98,12 +97,6 @@ def test_a_distinct_answer_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -
     found = {id(fresh.of(view)) for view in views}
     assert len(found) == 1
     assert asked == [PHONE]
-
-
-def test_tables_of_an_older_version_publish_no_more_than_a_host() -> None:
-    assert referrer_host("https://user:pw@Mail.example/inbox?who=me") == "mail.example"
-    assert referrer_host("mail.example") == "mail.example"
-    assert referrer_host(None) is None
 
 
 # ---------------------------------------------------------------- bots
