@@ -55,7 +55,8 @@ class Session(BaseModel):
     """Names of the goals reached, sorted."""
     is_bounce: bool
     is_active: bool
-    """At least one click, form submission or survey answer."""
+    """At least one click, form submission or survey answer.
+    An answer after the final record does not change it."""
     is_engaged: bool | None = None
     visit_number: Annotated[int, Field(ge=1)]
     """Which visit of the visitor it is; 1 again after a silence longer than the visitor memory."""

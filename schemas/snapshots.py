@@ -115,7 +115,7 @@ class ScoreKpi(_WithInterval):
     method: Literal["adjusted_wald"] = "adjusted_wald"
     of: str | None = None
     respondents: Literal["per_visitor", "per_customer"] | None = None
-    """per_visitor: a customer who answered under two visitor ids counts twice."""
+    """per_visitor: a customer who answered under two visitor ids may count twice, once in each partition."""
     previous: Real | None = None
 
     @model_validator(mode="after")

@@ -71,6 +71,8 @@ class Score(msgspec.Struct, tag_field="type", tag="score"):
     of: str = ""
     method: str = "adjusted_wald"
     level: float = LEVEL
+    # Answers are told apart where the visitor's events are: one person under two visitor ids may count twice.
+    respondents: str = "per_visitor"
     previous: float | msgspec.UnsetType | None = msgspec.UNSET
 
 

@@ -59,7 +59,8 @@ def score(answers: Sequence[int], skipped: int) -> Kpi:
     }
     figures = {"value": value, "rounded": rounded, **counts, "low": low, "high": high}
     of = "counted answers"
-    return {"type": "score", **figures, "method": "adjusted_wald", "level": LEVEL, "of": of}
+    more = {"method": "adjusted_wald", "level": LEVEL, "of": of, "respondents": "per_visitor"}
+    return {"type": "score", **figures, **more}
 
 
 def mean(values: Sequence[int], of: str, **more: Any) -> Kpi:

@@ -143,6 +143,22 @@ def test_an_answer_marks_a_long_session_that_still_covers_it() -> None:
     assert (record.duration_ms, record.is_active) == (100, True)
 
 
+def test_an_answer_after_the_final_record_counts_and_changes_no_session() -> None:
+    lane = Lane(SMALL)
+    lane.append(event("V", 0, "v"), event("V", 1000, "later", "w"))
+    lane.know_ends()
+    lane.fetch("V")
+    lane.tick()
+    [final] = [record for record in lane.published() if record["state"] == "final"]
+    assert final["is_active"] is False
+    published = len(lane.published())
+    lane.append(event("S", 0, "answer"))
+    lane.fetch("S")
+    lane.tick()
+    assert lane.partition.state.accounting.counted == 3
+    assert len(lane.published()) == published
+
+
 def test_before_1970_everything_counts_as_after() -> None:
     figures = []
     for start_ms in (-BASE_MS - 40 * 365 * DAY_MS, 0):
