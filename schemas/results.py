@@ -50,6 +50,9 @@ class KpiResult(_Record):
     completeness: Completeness
     profile: str = "latido"
     kpis: dict[str, KpiValue]
+    truncated: Number | None = None
+    """Of the segment `(other)` only: how many values the dimension had, of which the largest have their own
+    records."""
 
     @property
     def key(self) -> str:

@@ -251,7 +251,8 @@ def _results(partition: Partition, store: MemoryStore) -> list[str]:
     if head is None:
         return []
     tables = store.partition(0).tables
-    records = results_of_one(head, tables, partition.state.policy.zone_of)
+    policy = partition.state.policy
+    records = results_of_one(head, tables, policy.zone_of, policy.published_values)
     return [encode_result(record).decode() for record in records]
 
 

@@ -21,17 +21,21 @@ from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Output
 from stream.pipeline.ports import ResultsBoard, ResultsWrite, StateTorn, StoreUnreachable
 from stream.pipeline.publish_results import ResultsState, decode_state, encode_state, next_step
+from stream.pipeline.take_results import GONE
 
 log = structlog.get_logger("latido.kafka")
 
 _PAUSE_MS = 1_000
 
 
-class _Revision(msgspec.Struct):
+class _Stored(msgspec.Struct):
+    """What of a record on its way says what it is."""
+
     revision: int
+    state: str
 
 
-_decode_revision = msgspec.json.Decoder(_Revision).decode
+_decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
 class _Leave(msgspec.Struct):
@@ -52,6 +56,7 @@ class ResultsPublisher:
         self._board = board
         self._wait_durable = wait_durable
         self._partitions = partitions
+        self._published_values = settings.policy.published_values
         self._wall_ms = wall_ms
         self._every_ms = settings.results_every_ms
         self._producer = OutputProducer(
@@ -96,7 +101,9 @@ class ResultsPublisher:
         return leave
 
     async def _publish(self, leave: _Leave, now_ms: int) -> None:
-        step = await next_step(self._board, leave.state, leave.windows, self._partitions, now_ms)
+        step = await next_step(
+            self._board, leave.state, leave.windows, self._partitions, now_ms, self._published_values
+        )
         if not step.records and not step.write.gone and step.state == leave.state:
             return
         await self._write(leave, step.write)
@@ -118,5 +125,8 @@ class ResultsPublisher:
 
 
 def _output(key: str, value: bytes, now_ms: int) -> Output:
-    identity = result_identity(key, _decode_revision(value).revision)
-    return Output(KPI_RESULTS, None, key.encode(), value, identity, RESULT_SCHEMA, now_ms)
+    """The record, or the tombstone of one that is withdrawn."""
+    stored = _decode_stored(value)
+    identity = result_identity(key, stored.revision)
+    kept = None if stored.state == GONE else value
+    return Output(KPI_RESULTS, None, key.encode(), kept, identity, RESULT_SCHEMA, now_ms)

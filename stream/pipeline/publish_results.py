@@ -13,7 +13,7 @@ import msgspec
 
 from stream.core.calendar import Window, calendar_of
 from stream.core.event_time import NEVER_MS
-from stream.core.policy import RESULTS_KEPT_MS
+from stream.core.policy import DEFAULT_PUBLISHED_VALUES, RESULTS_KEPT_MS
 from stream.core.windows import Counts, add
 from stream.pipeline.changes import decode_head
 from stream.pipeline.partition_state import REASONS, ClosedWindow, PartitionHead
@@ -21,12 +21,14 @@ from stream.pipeline.ports import ResultsBoard, ResultsWrite, SettledPartial
 from stream.pipeline.settle import closed_field, parse_closed_field, read_closed, read_open, unpack
 from stream.pipeline.take_results import (
     FINAL,
+    GONE,
     RUNNING,
     ResultRecord,
     decode_result,
     encode_result,
     follow,
     result_records,
+    withdraw,
 )
 from stream.pipeline.take_snapshot import Completeness, completeness_of, silent_partitions
 
@@ -60,6 +62,11 @@ def encode_state(state: ResultsState) -> bytes:
 def pack_records(records: Mapping[str, ResultRecord]) -> bytes:
     """All records of a window, by segment."""
     return zlib.compress(_encode({name: encode_result(record) for name, record in records.items()}), 1)
+
+
+def unpack_published(data: bytes | None) -> dict[str, ResultRecord]:
+    """The records of a window that stand, by segment."""
+    return {name: record for name, record in unpack_records(data).items() if record.state != GONE}
 
 
 def unpack_records(data: bytes | None) -> dict[str, ResultRecord]:
@@ -105,9 +112,11 @@ class Step(msgspec.Struct):
 
 
 async def next_step(
-    board: ResultsBoard, state: ResultsState, stored: Iterable[str], partitions: int, now_ms: int
-) -> Step:
-    """Everything that changed since `state`. `stored` are the fields of the windows in the store."""
+    board: ResultsBoard, state: ResultsState, stored: Iterable[str], partitions: int, now_ms: int,
+    limit: int = DEFAULT_PUBLISHED_VALUES,
+) -> Step:  # fmt: skip
+    """Everything that changed since `state`. `stored` are the fields of the windows in the store, `limit` is
+    how many values of a dimension have records of their own."""
     gathered = await _gather(board, state, partitions, now_ms)
     step = Step(ResultsWrite(b""), ResultsState(), [])
     windows: dict[str, bytes] = {}
@@ -116,7 +125,7 @@ async def next_step(
     for place, field, pack in zip(ordered, fields, await board.read_results(fields), strict=True):
         before = unpack_records(pack)
         final = gathered.is_final(place)
-        new = _new_records(place, gathered, before, final, now_ms)
+        new = _new_records(place, gathered, before, final, now_ms, limit)
         if new:
             windows[field] = pack_records(before | {record.segment_name: record for record in new})
             step.records += new
@@ -197,18 +206,28 @@ def _reason(place: Place, parts: Sequence[_Part]) -> str | None:
 
 
 def _new_records(
-    place: Place, gathered: _Gathered, before: Mapping[str, ResultRecord], final: bool, now_ms: int
+    place: Place,
+    gathered: _Gathered,
+    before: Mapping[str, ResultRecord],
+    final: bool,
+    now_ms: int,
+    limit: int,
 ) -> list[ResultRecord]:
     """The records of one window that say something new."""
     segments = gathered.counts.get(place, {})
     if not before and not any(segments.values()):
         return []
     reason = _reason(place, gathered.parts) if before else None  # nobody has seen it otherwise
-    segments = {name: {} for name in before} | segments  # a segment that is empty now says so
+    standing = {name: record for name, record in before.items() if record.state != GONE}
+    segments = {name: {} for name in standing} | segments  # a segment that is empty now says so
     zone, state = gathered.zone_of(place[0]), FINAL if final else RUNNING
-    records = result_records(place[0], place[1], zone, segments, state, gathered.completeness, now_ms)
-    new = (follow(before.get(record.segment_name), record, reason) for record in records)
-    return [record for record in new if record is not None]
+    records = {
+        record.segment_name: record
+        for record in result_records(*place, zone, segments, state, gathered.completeness, now_ms, limit)
+    }
+    new = (follow(before.get(name), record, reason) for name, record in records.items())
+    withdrawn = [withdraw(record) for name, record in standing.items() if name not in records]
+    return [record for record in new if record is not None] + withdrawn
 
 
 def _gone(stored: Iterable[str], gathered: _Gathered) -> list[str]:

@@ -1,22 +1,17 @@
-"""Snapshot records made anew where something changed, cut to the largest values of each dimension.
-
-A dimension with more values than the limit is cut when it is read: by sessions, then by what was shown and
-clicked, then by answers, then by name. The rest is one record, `(other)`, whose counts are complete.
-"""
+"""Snapshot records made anew where something changed, each dimension cut to its largest values."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from schemas.keys import segment_name, snapshot_key
-from stream.core import csat, ctr, engagement, nps
 from stream.core.event_time import has_passed
 from stream.core.policy import DEFAULT_PUBLISHED_VALUES
 from stream.core.registry import of_whole_site
-from stream.core.windows import Counts, add
+from stream.core.windows import add
+from stream.pipeline.cut import cut
 from stream.pipeline.partition_state import ALL, OTHER
 from stream.pipeline.ports import Partial
 from stream.pipeline.sums import ALL_WINDOWS, Followed, Group, Place, Sums
@@ -25,9 +20,6 @@ from stream.pipeline.take_snapshot import Snapshot, SnapshotRecord, look_at_head
 # A dimension with more values is looked at as seldom as the long windows.
 LARGE = 100
 LARGE_EVERY_MS = 10_000
-_SESSIONS = (engagement.OPEN, engagement.ENDED)
-_SHOWN = (ctr.IMPRESSIONS, ctr.CLICKS)
-_ANSWERS = (nps.PROMOTERS, nps.PASSIVES, nps.DETRACTORS, csat.ANSWERS)
 
 
 class Renewed(msgspec.Struct):
@@ -99,7 +91,7 @@ class Records:
     def _renew(self, place: Place, snapshot: Snapshot, found: Renewed) -> None:
         group = self._followed.groups[place]
         touched, before = group.take(), self._kept.pop(place, None)
-        kept = cut(group.values, self._limit)
+        kept = cut(group.values, lambda value: group.values[value][0], self._limit)
         if kept is not None:
             self._kept[place] = kept
         if before is not None or kept is not None:
@@ -150,22 +142,6 @@ def take_snapshot(
             Records(followed, limit).renew(snapshot, ALL_WINDOWS, wall_ms, everything=True).records
         )
     return snapshot
-
-
-def cut(values: Mapping[str, Sums], limit: int) -> set[str] | None:
-    """The largest values of a dimension, None when all of them fit."""
-    if len(values) <= limit or sum(1 for _ in _named(values)) <= limit:
-        return None
-    return set(heapq.nsmallest(limit, _named(values), key=lambda value: (*_size(values[value][0]), value)))
-
-
-def _named(values: Mapping[str, Sums]) -> Iterator[str]:
-    return (value for value in values if value != OTHER)
-
-
-def _size(counts: Counts) -> tuple[int, ...]:
-    """Orders the larger first."""
-    return tuple([-sum(counts.get(metric, 0) for metric in kind) for kind in (_SESSIONS, _SHOWN, _ANSWERS)])
 
 
 def rest(group: Group, kept: Collection[str]) -> Sums:

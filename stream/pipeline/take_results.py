@@ -12,12 +12,16 @@ from stream.core.calendar import Window, calendar_of
 from stream.core.kpi import Kpi, Mean
 from stream.core.registry import results
 from stream.core.windows import Counts
+from stream.pipeline.cut import cut_segments
 from stream.pipeline.partition_state import ALL, PartitionHead
 from stream.pipeline.ports import Table
 from stream.pipeline.settle import parse_closed_field, read_open, unpack
 from stream.pipeline.take_snapshot import Completeness, SegmentName, completeness_of
 
 RUNNING, FINAL, CORRECTED = "running", "final", "corrected"
+# What is left in the store of a record whose value left the cut: its revision. Readers of the topic get a
+# tombstone.
+GONE = "gone"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +47,7 @@ class ResultRecord(msgspec.Struct):
     completeness: Completeness
     profile: str
     kpis: dict[str, Kpi]
+    truncated: int | msgspec.UnsetType = msgspec.UNSET  # of `(other)`: how many values there were
 
     @property
     def segment_name(self) -> str:
@@ -68,9 +73,13 @@ def settled_kpis(kind: str, segment: str, counts: Counts, everyone: Counts) -> d
 
 def result_records(
     site_id: str, window: Window, zone: str, segments: Mapping[str, Counts], state: str,
-    completeness: Completeness, published_at_ms: int,
+    completeness: Completeness, published_at_ms: int, limit: int | None = None,
 ) -> Iterator[ResultRecord]:  # fmt: skip
-    """A record for each segment of one window, as its first revision. The whole site is always one."""
+    """A record for each segment of one window, as its first revision. The whole site is always one.
+
+    `limit`: how many values of a dimension have records of their own; None: all of them.
+    """
+    segments, truncated = cut_segments(segments, len(segments) if limit is None else limit)
     kind, start = window
     limits = ResultWindow(kind, rfc3339(start), rfc3339(calendar_of(zone).end(window)), zone)
     everyone = segments.get(ALL, {})
@@ -88,12 +97,14 @@ def result_records(
             completeness=completeness,
             profile="latido",
             kpis=settled_kpis(kind, name, segments.get(name, {}), everyone),
+            truncated=truncated.get(name, msgspec.UNSET),
         )
 
 
 def results_of_one(
-    head: PartitionHead, tables: Mapping[Table, Mapping[str, bytes]], zone_of: Callable[[str], str]
-) -> Iterator[ResultRecord]:
+    head: PartitionHead, tables: Mapping[Table, Mapping[str, bytes]], zone_of: Callable[[str], str],
+    limit: int | None = None,
+) -> Iterator[ResultRecord]:  # fmt: skip
     """Every settled result of a partition that is all there is, by site, time and segment."""
     counts = read_open([tables[Table.SETTLING]])
     counts |= {parse_closed_field(field): unpack(value) for field, value in tables[Table.SETTLED].items()}
@@ -103,7 +114,7 @@ def results_of_one(
         final = calendar_of(zone).end(window) <= head.final_through_ms
         yield from result_records(
             site_id, window, zone, counts[site_id, window], FINAL if final else RUNNING, completeness,
-            max(0, head.progress.live_ms),
+            max(0, head.progress.live_ms), limit,
         )  # fmt: skip
 
 
@@ -112,11 +123,12 @@ def follow(before: ResultRecord | None, now: ResultRecord, reason: str | None) -
 
     `now` says running or final. What changes after final is a correction, for `reason`.
     """
-    if before is None:
+    if before is None or before.state == GONE:
+        now.revision = 1 if before is None else before.revision + 1
         if reason is not None and now.state == FINAL:
             now.state, now.reason, now.previous = CORRECTED, reason, {}
         return now
-    same = before.kpis == now.kpis
+    same = (before.kpis, before.truncated) == (now.kpis, now.truncated)
     if before.state != RUNNING:
         if same:
             return None
@@ -126,6 +138,13 @@ def follow(before: ResultRecord | None, now: ResultRecord, reason: str | None) -
         return None
     now.revision = before.revision + 1
     return now
+
+
+def withdraw(before: ResultRecord) -> ResultRecord:
+    """What is left of a record whose value is no longer among the largest: its counts are in `(other)`."""
+    return msgspec.structs.replace(
+        before, state=GONE, revision=before.revision + 1, reason=None, previous=None, kpis={}
+    )
 
 
 def encode_result(record: ResultRecord) -> bytes:
