@@ -34,7 +34,7 @@ OF_VISITORS = frozenset({"visitors", "new", "returns", "away_ms"})
 OF_ANSWERS = frozenset(
     {"promoters", "passives", "detractors", "nps_skipped", "csat_satisfied", "csat_answers", "csat_points"}
 )
-OF_PAGES = ("1h", "24h", "all")
+OF_PAGES = ("24h", "all")
 SHORTER_THAN_A_DAY = ("1m", "5m", "30m", "1h")
 LONG = {"7d": OF_VISITORS | OF_ANSWERS, "28d": OF_VISITORS, "30d": OF_ANSWERS, "90d": OF_ANSWERS}
 COUNTS = {

@@ -68,7 +68,7 @@ def top(
 
     \b
     Example:
-      latido top landing_page --window 1h -n 10
+      latido top landing_page -n 10
       latido top channel+device --json | jq -c '[.segment.value, .kpis.session_conversion_rate.value]'
     """
     chosen = options.settings(redis=redis, namespace=namespace)

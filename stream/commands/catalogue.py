@@ -20,7 +20,7 @@ _HEAD = """# KPIs
 Written by `latido kpis --markdown`; a test fails when this page and the code differ. Every rate, score and
 mean is published with its counts, its interval and its population: [statistics](statistics.md). What a
 session, a window and a late event are: [semantics](semantics.md). Of the segments, `landing_page` and
-`exit_page` have the windows 1h, 24h and all only; `pair` stands for the pairs of dimensions that the
+`exit_page` have the windows 24h and all only; `pair` stands for the pairs of dimensions that the
 settings name (`dimension_pairs`).
 """
 

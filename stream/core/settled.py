@@ -8,6 +8,7 @@ else in that of its own time; a visitor once in each window; an answer if it is 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable
 
 from stream.core import conversion, csat, engagement, loyalty, nps
@@ -16,7 +17,7 @@ from stream.core.event_time import NEVER_MS
 from stream.core.policy import MINUTE_MS, SECOND_MS, Policy
 from stream.core.sessions import ENDED, GONE, Session, is_overlong
 from stream.core.surveys import Answer, History
-from stream.core.tallies import SegmentTally
+from stream.core.tallies import Rows, SegmentTally, sum_of
 from stream.core.windows import TEN_SECONDS_MS, Counts, add
 
 # Dated in rolling windows by what may still move: the last event, the latest conversion or answer. Settled
@@ -31,24 +32,25 @@ VISIT = ""  # the name under which a visitor's presence is noted; no goal has it
 
 def take_settled(tally: SegmentTally, calendar: Calendar) -> dict[Window, Counts]:
     """What the pending counts of a segment add to settled windows; to be taken before they are settled."""
-    hours: dict[int, Counts] = {}
+    hours: defaultdict[int, list[Counts]] = defaultdict(list)
     for bucket, row in tally.rows.items():
         dated = {metric: n for metric, n in row.items() if metric not in ROLLING_ONLY}
         if dated:
-            add(hours.setdefault(calendar.hour(bucket * TEN_SECONDS_MS), {}), dated)
+            hours[calendar.hour(bucket * TEN_SECONDS_MS)].append(dated)
     for (_, hour), row in tally.sessions.items():
-        add(hours.setdefault(hour, {}), row)
+        hours[hour].append(row)
     for hour, row in tally.hours.items():
-        add(hours.setdefault(hour, {}), row)
-    found: dict[Window, Counts] = {}
-    for hour, counts in hours.items():
-        found["hour", hour] = counts
-        add(found.setdefault(("day", calendar.day(hour)), {}), counts)
+        hours[hour].append(row)
+    found: defaultdict[Window, list[Counts]] = defaultdict(list)
+    for hour, rows in hours.items():
+        counts = sum_of(rows)
+        found["hour", hour].append(counts)
+        found["day", calendar.day(hour)].append(counts)
     for window, row in tally.inside.items():
-        add(found.setdefault(window, {}), row)
-    tally.hours.clear()
-    tally.inside.clear()
-    return {window: counts for window, counts in found.items() if counts}
+        found[window].append(row)
+    sums = {window: sum_of(rows) for window, rows in found.items()}
+    tally.hours, tally.inside = Rows(), Rows()
+    return {window: counts for window, counts in sums.items() if any(counts.values())}
 
 
 class SettledCounts:

@@ -70,12 +70,41 @@ class Settled(msgspec.Struct):
 K = TypeVar("K")
 
 
-class _Rows(dict[K, defaultdict[str, int]], Generic[K]):
+class Rows(dict[K, defaultdict[str, int]], Generic[K]):
     """Counts to add per bucket (or whatever they are dated by); a row that is asked for is there."""
 
     def __missing__(self, key: K) -> defaultdict[str, int]:
         row = self[key] = defaultdict(int)
         return row
+
+
+class Pending:
+    """Counts to add, not yet in any bucket.
+
+    `rows[event time in ms // 10 000]` is dated by event time. What an ended session counts is in `sessions`
+    by (bucket of its last event, first ms of the hour of its first event): rolling windows date it by the
+    one, settled windows by the other. `hours` (by the first ms of an hour) is for settled windows alone.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Rows[int] = Rows()
+        self.sessions: Rows[tuple[int, int]] = Rows()
+        self.hours: Rows[int] = Rows()
+
+    def take(self, more: Pending) -> None:
+        """Add what is pending there, which stays."""
+        _take(self.rows, more.rows)
+        _take(self.sessions, more.sessions)
+        _take(self.hours, more.hours)
+
+
+def _take(rows: Rows[K], more: Rows[K]) -> None:
+    for key, counts in more.items():
+        told = [item for item in counts.items() if item[1]]  # much is added and taken back in one batch
+        if told:
+            row = rows[key]
+            for metric, n in told:
+                row[metric] += n
 
 
 class _Buckets:
@@ -151,7 +180,7 @@ class _Buckets:
             coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
             together.setdefault(coverage, []).append(row)
         for coverage, covered in together.items():
-            counts = _sum(covered)
+            counts = sum_of(covered)
             for name, sliding in compress(self._sums, coverage):
                 add(sliding.counts, counts)
                 changed.add(name)
@@ -177,11 +206,11 @@ def _in_buckets(rows: Iterable[tuple[int, Counts]], factor: int) -> dict[int, Co
     found: dict[int, list[Counts]] = {}
     for bucket, row in rows:
         found.setdefault(bucket // factor, []).append(row)
-    return {bucket: _sum(together) for bucket, together in found.items()}
+    return {bucket: sum_of(together) for bucket, together in found.items()}
 
 
-def _sum(rows: Sequence[Counts]) -> Counts:
-    """Not to be changed: of one row it is the row itself."""
+def sum_of(rows: Sequence[Counts]) -> Counts:
+    """The sum of one or more rows. Not to be changed: of one row it is the row itself."""
     if len(rows) == 1:
         return rows[0]
     total = dict(rows[0])
@@ -190,21 +219,16 @@ def _sum(rows: Sequence[Counts]) -> Counts:
     return total
 
 
-class SegmentTally:
+class SegmentTally(Pending):
     """All counts of one segment of one site.
 
-    `rows[event time in ms // 10 000]` holds the pending counts of a ten-second bucket, to add to;
-    `settle` moves them into buckets, windows and total, and says what it touched. What an ended session
-    counts is pending in `sessions` by (bucket of its last event, first ms of the hour of its first event):
-    rolling windows date it by the one, settled windows by the other. `hours` (by the first ms of an hour)
-    and `inside` (by settled window) are for settled windows alone; `core/settled.py` takes them.
+    `settle` moves what is pending into buckets, windows and total, and says what it touched. `hours` and
+    `inside` (by settled window) are for settled windows alone; `core/settled.py` takes them.
     """
 
     def __init__(self, dimension: str = WHOLE) -> None:
-        self.rows: _Rows[int] = _Rows()
-        self.sessions: _Rows[tuple[int, int]] = _Rows()
-        self.hours: _Rows[int] = _Rows()
-        self.inside: _Rows[Window] = _Rows()
+        super().__init__()
+        self.inside: Rows[Window] = Rows()
         self.total: Counts = {}
         self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
         self._widths = sorted({series.series.bucket_ms for series in self.series.values()})
@@ -268,7 +292,7 @@ class SegmentTally:
         for width_ms in self._widths:
             found[width_ms] = rows = _in_buckets(pending, width_ms // narrower_ms)
             pending, narrower_ms = rows.items(), width_ms
-        self.rows = _Rows()
+        self.rows = Rows()
         for taken in (self.sessions, self.hours, self.inside):  # the last two by nobody, if still there
             taken.clear()
         return found

@@ -70,7 +70,7 @@ ARRIVAL_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 """By which first and further visits are told apart."""
 PAGE_DIMENSIONS = ("landing_page", "exit_page")
 """Of visits that are over."""
-PAGE_WINDOWS = ("1h", "24h", "all")
+PAGE_WINDOWS = ("24h", "all")
 SHOWN_DIMENSIONS = ("position", "variant", "surface", "channel", "campaign")
 WITHOUT_OPEN_RATE = ("position", "surface")
 

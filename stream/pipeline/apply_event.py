@@ -30,8 +30,8 @@ def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> Non
 def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: PageView, t: int) -> None:
     session = presence(state, site, visitor, topic, event, t)
     site.everyone.rows[t // TEN_SECONDS_MS][engagement.PAGE_VIEWS] += 1
-    for tally in site.tallies_of(session.origin, state.policy.dimension_values):
-        tally.rows[session.last_ms // TEN_SECONDS_MS][engagement.OPEN_PAGES] += 1
+    pending = site.pending_of(session.origin, state.policy.dimension_values)
+    pending.rows[session.last_ms // TEN_SECONDS_MS][engagement.OPEN_PAGES] += 1
     session.page_views += 1
     if session.events == 1:
         session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, session.entry_page

@@ -78,6 +78,7 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
             if puts[Table.DEDUPE].pop(field, None) is None:
                 drops[Table.DEDUPE].append(field)
     for site in state.sites.values():
+        site.spread(state.policy.dimension_values)
         for name, tally in site.segments.items():
             _tally_changes(state, site, name, tally, puts, drops, waiting)
     state.touched, state.parted, state.forgotten = {}, {}, []

@@ -30,14 +30,13 @@ def count_visit(state: PartitionState, site: Site, visitor: Visitor, index: int,
     everyone[session.last_ms // TEN_SECONDS_MS][engagement.VISITORS] += sign
     left_ms = earlier[0].last_ms if earlier else None if past is None else past.last_ms
     if left_ms is None:
-        for tally in site.tallies_of_arrival(session.origin, cap):
-            tally.rows[began][loyalty.NEW] += sign
+        site.arrivals_of(session.origin, cap).rows[began][loyalty.NEW] += sign
     else:
         everyone[left_ms // TEN_SECONDS_MS][engagement.VISITORS] -= sign
         for hour, visits in hours_before(session, earlier, past):
             everyone[hour * _TENS_PER_HOUR][loyalty.VISIT_PAIRS] += sign * visits
-        for tally in site.tallies_of_arrival(session.origin, cap):
-            loyalty.add_return(tally.rows[began], session.first_ms - left_ms, sign)
+        row = site.arrivals_of(session.origin, cap).rows[began]
+        loyalty.add_return(row, session.first_ms - left_ms, sign)
     for goal, bucket in (session.converted or {}).items():
         rows = site.segment("goal", goal, cap).rows
         rows[bucket][conversion.CONVERTED_VISITORS] += sign

@@ -19,7 +19,7 @@ from stream.core.sessions import (
     reached,
 )
 from stream.core.settled import VISIT, hours_not_past
-from stream.core.tallies import SegmentTally
+from stream.core.tallies import Pending, SegmentTally
 from stream.core.visitors import last_seen_ms
 from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
@@ -70,14 +70,14 @@ def count_session(state: PartitionState, site: Site, session: Session, sign: int
     bucket, cap = session.last_ms // TEN_SECONDS_MS, state.policy.dimension_values
     hour = site.settled.calendar.hour(session.first_ms)
     state.waiting.count(session, sign)
+    pending = site.pending_of(session.origin, cap)
     if session.phase == OPEN:
-        tallies = site.tallies_of(session.origin, cap)
-        count_open(tallies, bucket, session.page_views, sign)
-        count_begun(tallies, hour, sign)
+        count_open(pending, bucket, session.page_views, sign)
+        pending.hours[hour][engagement.OPEN] += sign
         return
     counts = engagement.ended_counts(session)
-    for tally in site.tallies_of_ended(session, cap):
-        row = tally.sessions[bucket, hour]
+    for counted in (pending, *site.tallies_of_pages(session, cap)):
+        row = counted.sessions[bucket, hour]
         for metric, n in counts:
             row[metric] += sign * n
     for goal in session.goals:
@@ -98,18 +98,11 @@ def count_funnels(site: Site, session: Session, policy: Policy, sign: int) -> No
                 row[metric] += sign * n
 
 
-def count_begun(tallies: tuple[SegmentTally, ...], hour: int, sign: int) -> None:
-    """Add (or with sign -1 retract) an open session where settled windows date it: by its first event."""
-    for tally in tallies:
-        tally.hours[hour][engagement.OPEN] += sign
-
-
-def count_open(tallies: tuple[SegmentTally, ...], bucket: int, pages: int, sign: int) -> None:
+def count_open(pending: Pending, bucket: int, pages: int, sign: int) -> None:
     """Add (or with sign -1 retract) an open session."""
-    for tally in tallies:
-        row = tally.rows[bucket]
-        row[engagement.OPEN] += sign
-        row[engagement.OPEN_PAGES] += sign * pages
+    row = pending.rows[bucket]
+    row[engagement.OPEN] += sign
+    row[engagement.OPEN_PAGES] += sign * pages
 
 
 def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:
@@ -117,9 +110,9 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
     sessions, gap_ms = visitor.sessions, state.policy.gap_ms
     if not sessions or t > sessions[-1].last_ms + gap_ms:
         session = _session_of(state, topic, event, t)
-        tallies = site.tallies_of(session.origin, state.policy.dimension_values)
-        count_open(tallies, t // TEN_SECONDS_MS, 0, 1)
-        count_begun(tallies, site.settled.calendar.hour(t), 1)
+        pending = site.pending_of(session.origin, state.policy.dimension_values)
+        count_open(pending, t // TEN_SECONDS_MS, 0, 1)
+        pending.hours[site.settled.calendar.hour(t)][engagement.OPEN] += 1
         state.waiting.begin(t)
         visitor.sessions = (*sessions, session)
         count_visit(state, site, visitor, len(sessions), 1)
@@ -146,9 +139,9 @@ def _extend_open(
     if t > session.last_ms:
         old, new = session.last_ms // TEN_SECONDS_MS, t // TEN_SECONDS_MS
         if old != new:
-            tallies = site.tallies_of(session.origin, state.policy.dimension_values)
-            count_open(tallies, old, session.page_views, -1)
-            count_open(tallies, new, session.page_views, 1)
+            pending = site.pending_of(session.origin, policy.dimension_values)
+            count_open(pending, old, session.page_views, -1)
+            count_open(pending, new, session.page_views, 1)
             everyone = site.everyone.rows
             everyone[old][engagement.VISITORS] -= 1
             everyone[new][engagement.VISITORS] += 1

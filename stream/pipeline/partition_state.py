@@ -13,8 +13,9 @@ from stream.core.deadlines import Deadlines
 from stream.core.dedupe import Dedupe
 from stream.core.dimensions import (
     ARRIVAL_DIMENSIONS,
+    EXIT_PAGE,
+    LANDING_PAGE,
     ORIGIN_DIMENSIONS,
-    PAGE_DIMENSIONS,
     is_of_origin,
     origin_value,
     value_of,
@@ -25,7 +26,7 @@ from stream.core.policy import Funnel, Policy
 from stream.core.sessions import ENDED, Origin, Session, Visitor
 from stream.core.settled import SettledCounts, Waiting
 from stream.core.surveys import History
-from stream.core.tallies import SegmentTally
+from stream.core.tallies import Pending, SegmentTally
 from stream.pipeline.batch import Output
 from stream.pipeline.origins import origins_of
 
@@ -122,13 +123,14 @@ class Site:
         self.hour_ms = self.next_hour_ms = NEVER_MS  # limits of the hour that was looked up last
         pairs = policy.dimension_pairs
         self._of_origins = (*ORIGIN_DIMENSIONS, *filter(is_of_origin, pairs))
-        self._of_ended = (*PAGE_DIMENSIONS, *(pair for pair in pairs if not is_of_origin(pair)))
+        self._page_pairs = tuple(pair for pair in pairs if not is_of_origin(pair))
         self.visitors: dict[str, Visitor] = {}
         self.everyone = SegmentTally()
         self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
         self._admitted: dict[str, int] = {}  # dimension -> number of values
         self._of_origin: dict[Origin, tuple[SegmentTally, ...]] = {}
-        self._of_arrival: dict[Origin, tuple[SegmentTally, ...]] = {}
+        self._pending: dict[Origin, Pending] = {}
+        self._arrivals: dict[Origin, Pending] = {}
 
     def segment(self, dimension: str, value: str, cap: int) -> SegmentTally:
         """The tally of one dimension value; beyond `cap` values all new ones share `(other)`."""
@@ -153,23 +155,44 @@ class Site:
 
     def tallies_of_arrival(self, origin: Origin, cap: int) -> tuple[SegmentTally, ...]:
         """Where a visit counts as its visitor's first, or as a return: not by pairs and referrers."""
-        tallies = self._of_arrival.get(origin)
-        if tallies is None:
-            if len(self._of_arrival) >= _ORIGINS_REMEMBERED:
-                self._of_arrival.clear()
-            said = ((name, getattr(origin, name)) for name in ARRIVAL_DIMENSIONS)
-            dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
-            tallies = self._of_arrival[origin] = (self.everyone, *dimensions)
-        return tallies
+        said = ((name, getattr(origin, name)) for name in ARRIVAL_DIMENSIONS)
+        dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
+        return (self.everyone, *dimensions)
 
-    def tallies_of_ended(self, session: Session, cap: int) -> tuple[SegmentTally, ...]:
-        """Where a session counts once it has ended: by its pages, too.
+    def tallies_of_pages(self, session: Session, cap: int) -> list[SegmentTally]:
+        """Where a session counts once it has ended, besides those of its origin.
 
         Only then: each page view of an open session would touch a segment of its own.
         """
-        said = ((name, value_of(session, name)) for name in self._of_ended)
-        pages = (self.segment(name, value, cap) for name, value in said if value is not None)
-        return (*self.tallies_of(session.origin, cap), *pages)
+        said = [(LANDING_PAGE, session.entry_page), (EXIT_PAGE, session.exit_page)]
+        said += ((pair, value_of(session, pair)) for pair in self._page_pairs)
+        return [self.segment(name, value, cap) for name, value in said if value is not None]
+
+    def pending_of(self, origin: Origin, cap: int) -> Pending:
+        """What is to be added to each of `tallies_of(origin)`: counted once, and spread by the commit."""
+        pending = self._pending.get(origin)
+        if pending is None:
+            self.tallies_of(origin, cap)  # admits values in the order of the events, wherever a batch ends
+            pending = self._pending[origin] = Pending()
+        return pending
+
+    def arrivals_of(self, origin: Origin, cap: int) -> Pending:
+        """The same for `tallies_of_arrival(origin)`."""
+        pending = self._arrivals.get(origin)
+        if pending is None:
+            self.tallies_of_arrival(origin, cap)
+            pending = self._arrivals[origin] = Pending()
+        return pending
+
+    def spread(self, cap: int) -> None:
+        """Add what origins have pending to their tallies."""
+        for origin, pending in self._pending.items():
+            for tally in self.tallies_of(origin, cap):
+                tally.take(pending)
+        for origin, pending in self._arrivals.items():
+            for tally in self.tallies_of_arrival(origin, cap):
+                tally.take(pending)
+        self._pending, self._arrivals = {}, {}
 
     def admit(self, name: str) -> SegmentTally:
         """Open the tally of a segment by its full name."""

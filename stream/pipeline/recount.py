@@ -15,7 +15,7 @@ from stream.core.dimensions import FIRST_DIMENSIONS, SESSION_DIMENSIONS, value_o
 from stream.core.policy import Funnel, Policy, step_name
 from stream.core.sessions import OPEN, Session
 from stream.core.windows import TEN_SECONDS_MS
-from stream.pipeline.join_session import count_begun, count_funnels, count_open
+from stream.pipeline.join_session import count_funnels, count_open
 from stream.pipeline.partition_state import PartitionState, Site
 
 
@@ -62,7 +62,7 @@ def _count(state: PartitionState, site: Site, session: Session, dimension: str, 
     hour = site.settled.calendar.hour(session.first_ms)
     tally = site.segment(dimension, value, state.policy.dimension_values)
     if session.phase == OPEN:
-        count_open((tally,), bucket, session.page_views, sign)
-        count_begun((tally,), hour, sign)
+        count_open(tally, bucket, session.page_views, sign)
+        tally.hours[hour][engagement.OPEN] += sign
     else:
         engagement.add_ended(tally.sessions[bucket, hour], session, sign)
