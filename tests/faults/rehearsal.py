@@ -26,8 +26,8 @@ RULES = Rules(
 """The goals of the traffic as the recomputation reads them."""
 GOAL_VARIABLES = {"LATIDO_GOALS": json.dumps(GOALS), **SEGMENTS}
 
-EVENTS = 15_000
-EVENTS_PER_S = 1_500
+EVENTS = 6_000
+EVENTS_PER_S = 1_000
 # Long enough for sessions that are final at the end, short enough that topics stay together in event time.
 SPAN_MS = 80 * MINUTE_MS
 

@@ -55,7 +55,8 @@ class RealKafka(ChildServer):
 
     def _java_command(self, main: str, *arguments: str) -> list[str]:
         return [
-            *(self._java, "-Xmx1g", "-XX:+UseSerialGC"),  # two cores: fewer threads of its own
+            # Two cores: few threads of its own, and no compiling for a life of hours. It lives for a minute.
+            *(self._java, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             *("-cp", f"{kafka_folder() / 'libs'}/*", main, *arguments),
         ]
