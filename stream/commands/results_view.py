@@ -20,7 +20,7 @@ from stream.commands.failures import Failed
 from stream.commands.figures import NONE, figure, in_order, label
 from stream.commands.watching import opened_board
 from stream.core.calendar import calendar_of
-from stream.pipeline.publish_results import unpack_published
+from stream.pipeline.publish_results import unpack_records
 from stream.pipeline.settle import parse_closed_field
 from stream.pipeline.take_results import ResultRecord, encode_result
 from stream.settings import Settings
@@ -72,7 +72,7 @@ async def _read(
 async def read_windows(board: RedisBoard, fields: Sequence[str]) -> list[dict[str, ResultRecord]]:
     """The records of these windows, by segment. Raises Failed for those of another version."""
     try:
-        return [unpack_published(pack) for pack in await board.read_results(fields)]
+        return [unpack_records(pack) for pack in await board.read_results(fields)]
     except (msgspec.MsgspecError, ValueError, zlib.error) as error:
         raise Failed(f"what is published cannot be read ({error}): use the version of the worker") from None
 

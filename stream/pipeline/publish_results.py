@@ -64,12 +64,13 @@ def pack_records(records: Mapping[str, ResultRecord]) -> bytes:
     return zlib.compress(_encode({name: encode_result(record) for name, record in records.items()}), 1)
 
 
-def unpack_published(data: bytes | None) -> dict[str, ResultRecord]:
-    """The records of a window that stand, by segment."""
-    return {name: record for name, record in unpack_records(data).items() if record.state != GONE}
-
-
 def unpack_records(data: bytes | None) -> dict[str, ResultRecord]:
+    """The records of a window that stand, by segment."""
+    return {name: record for name, record in _unpack_all(data).items() if record.state != GONE}
+
+
+def _unpack_all(data: bytes | None) -> dict[str, ResultRecord]:
+    """Those that were withdrawn, too."""
     if data is None:
         return {}
     return {name: decode_result(record) for name, record in _decode_records(zlib.decompress(data)).items()}
@@ -123,7 +124,7 @@ async def next_step(
     ordered = sorted(gathered.places, key=lambda place: (place[0], place[1][1], place[1][0]))
     fields = [closed_field(*place) for place in ordered]
     for place, field, pack in zip(ordered, fields, await board.read_results(fields), strict=True):
-        before = unpack_records(pack)
+        before = _unpack_all(pack)
         final = gathered.is_final(place)
         new = _new_records(place, gathered, before, final, now_ms, limit)
         if new:

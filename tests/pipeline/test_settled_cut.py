@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 
 from stream.kafka.results_publisher import _output
-from stream.pipeline.publish_results import ResultsState, next_step, unpack_published
+from stream.pipeline.publish_results import ResultsState, next_step, unpack_records
 from stream.pipeline.take_results import ResultRecord, results_of_one
 from stream.tables.memory import MemoryBoard
 from tests.builders import BASE_MS, Lane, now
@@ -65,7 +65,7 @@ class Publisher:
     def standing(self) -> dict[str, ResultRecord]:
         """Segment -> record of the hour that is shown to readers of the store."""
         packs = [
-            unpack_published(pack) for field, pack in self.board.store.board.results.items()
+            unpack_records(pack) for field, pack in self.board.store.board.results.items()
             if field.startswith("hour")
         ]  # fmt: skip
         return {name: one for pack in packs for name, one in pack.items() if name.startswith("campaign")}
