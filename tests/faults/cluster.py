@@ -107,11 +107,16 @@ class Cluster:
         self.client_options: dict[str, Any] = {"bootstrap_servers": broker}
         self.layout = Layout(namespace)
         self.workers: list[Worker] = []
+        self.letters_after: Mapping[tuple[str, int], int] | None = None
         self._variables = variables
 
-    def use_namespace(self, namespace: str) -> None:
-        """For workers and commands from now on."""
-        self.namespace, self.layout = namespace, Layout(namespace)
+    def use_namespace(self, namespace: str, letters_after: Mapping[tuple[str, int], int]) -> None:
+        """For workers and commands from now on; dead letters below these offsets are of the one before.
+
+        What one namespace found late by another topic may be in time for the next, which reads the topics
+        side by side in another way.
+        """
+        self.namespace, self.layout, self.letters_after = namespace, Layout(namespace), letters_after
 
     def variables(self, **more: str) -> dict[str, str]:
         """What a process of this cluster is told."""

@@ -113,10 +113,30 @@ class Letters:
         self.repeats += before is not letter
 
 
-async def read_letters(broker: str) -> Letters:
+LogEnds = Mapping[tuple[str, int], int]
+"""(topic, partition) -> offset behind the last record."""
+
+
+async def letter_ends(broker: str) -> LogEnds:
+    """Where the dead-letter topics end now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        names = map(dead_letter_topic, INPUT_TOPICS)
+        tps = [TopicPartition(name, number) for name in names for number in range(PARTITIONS)]
+        ends = await consumer.end_offsets(tps)
+        return {(tp.topic, tp.partition): end for tp, end in ends.items()}
+    finally:
+        await consumer.stop()
+
+
+async def read_letters(broker: str, after: LogEnds | None = None) -> Letters:
+    """The dead letters; with `after` only those written since: another namespace read the log before."""
     letters = Letters()
     for topic in INPUT_TOPICS:
         async for record in read_all(broker, dead_letter_topic(topic)):
+            if after is not None and record.offset < after[record.topic, record.partition]:
+                continue
             letter = _letter(record.key, record.value, record.headers)
             assert letter.place[0] == topic, f"{letter.place} in {record.topic}"
             letters.add(letter)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cluster import Cluster, Worker, fresh_topics, open_redis, running, wait_until
+from tests.faults.readback import letter_ends
 from tests.faults.rehearsal import GOAL_VARIABLES, finish, with_fault
 from tests.faults.sending import producing, send
 from tests.faults.test_poison import good_events
@@ -93,7 +94,7 @@ async def test_store_comes_back_without_its_last_commits(
             await safe_store.start_async()
             await _refused(cluster.workers[0])
 
-        await with_fault(cluster, seed=3, fault=fault)
+        await with_fault(cluster, seed=3, fault=fault, events=15_000)
         await _rebuild(cluster)
         await finish(cluster)
 
@@ -111,7 +112,7 @@ async def _rebuild(cluster: Cluster) -> None:
     done = cluster.command("rebuild")
     assert done.returncode == 0, done.stderr
     assert f"latido worker --namespace {cluster.namespace}-2" in done.stdout
-    cluster.use_namespace(f"{cluster.namespace}-2")
+    cluster.use_namespace(f"{cluster.namespace}-2", await letter_ends(cluster.broker))
     cluster.worker()
     await cluster.wait_for_owners(1)
 
@@ -146,7 +147,7 @@ async def test_store_emptied_between_runs(module_kafka: RealKafka, safe_store: R
             await _flush(safe_store)
             await _refused(cluster.worker())
 
-        await with_fault(cluster, seed=6, fault=fault, events=6_000)
+        await with_fault(cluster, seed=6, fault=fault)
         await _rebuild(cluster)
         await finish(cluster)
 

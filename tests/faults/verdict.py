@@ -108,7 +108,7 @@ async def check(cluster: Cluster, rules: Rules, log: list[LogRecord] | None = No
     AssertionError: what differs, with examples.
     """
     log = await read_log(cluster.broker) if log is None else log
-    letters = await read_letters(cluster.broker)
+    letters = await read_letters(cluster.broker, cluster.letters_after)
     truth = judge(log, rules, letters.late_by_other_topic)
     await _check_accounting(cluster, truth)
     _check_letters(truth, letters, log)
