@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -32,8 +31,9 @@ from starlette.routing import Route
 from schemas.events import Event
 from stream.collector.batch import MAX_BODY_BYTES, NOT_ACKNOWLEDGED, Accepted, BadBody, Rejected, read_batch
 from stream.collector.config import CollectorConfig
-from stream.collector.middleware import AccessLog, SecurityHeaders
 from stream.collector.producer import BrokerUnavailable
+from stream.serving.access import has_token
+from stream.serving.middleware import AccessLog, SecurityHeaders
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,7 @@ class Collector:
             raise HTTPException(
                 403, "pages of this origin may not call; add it to cors_origins of [collector]"
             )
-        if self._config.token is not None and not _has_token(request, self._config.token):
+        if self._config.token is not None and not has_token(request, self._config.token):
             raise HTTPException(
                 401, "send the token as 'Authorization: Bearer TOKEN'", {"WWW-Authenticate": "Bearer"}
             )
@@ -144,7 +144,8 @@ class Collector:
 def create_app(sink: Sink, config: CollectorConfig, lifespan: Any = None) -> Starlette:
     """The ASGI application over a sink that is started and stopped by `lifespan` or the caller."""
     collector = Collector(sink, config)
-    middleware = [Middleware(AccessLog), Middleware(SecurityHeaders)]
+    log_lines = Middleware(AccessLog, "collector", paths=("/v1/events", "/health"), quiet=("/health",))
+    middleware = [log_lines, Middleware(SecurityHeaders)]
     if config.cors_origins:
         middleware.append(
             Middleware(
@@ -184,11 +185,6 @@ async def _read_body(request: Request) -> bytes:
     except ClientDisconnect:
         raise HTTPException(400, "the connection ended inside the body") from None
     return bytes(body)
-
-
-def _has_token(request: Request, token: str) -> bool:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 def _json(status: int, content: Any, retry: bool = False, headers: dict[str, str] | None = None) -> Response:

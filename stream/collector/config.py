@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import msgspec
 
-
-class NeedsToken(Exception):
-    """The collector would listen to other machines without asking them for a token."""
+from stream.serving.listening import NeedsToken, is_local
 
 
 class CollectorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +26,3 @@ class CollectorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:  # the token stays out of logs and tracebacks
         return f"CollectorConfig({self.host}:{self.port})"
-
-
-def is_local(host: str) -> bool:
-    """Tell whether only this machine can reach what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:  # a name: it may resolve to anything
-        return False

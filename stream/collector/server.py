@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import signal
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import structlog
@@ -16,6 +13,7 @@ from starlette.applications import Starlette
 from stream.collector.app import create_app
 from stream.collector.config import CollectorConfig
 from stream.collector.producer import EventProducer
+from stream.serving.listening import BACKLOG, Server, listen, serve_until_stopped, url_of
 
 log = structlog.get_logger(__name__)
 
@@ -23,25 +21,11 @@ DRAIN_S: Final = 10
 """After SIGTERM or Ctrl-C, requests being handled get this long."""
 CONNECTIONS: Final = 1000
 """Open connections beside the requests being handled; more are refused."""
-BACKLOG: Final = 512
-INTERRUPTED: Final = 130
-
-
-class CannotListen(Exception):
-    """The address is taken or not ours."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which end the process by the signal instead of an exit code."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve(config: CollectorConfig, kafka_options: Mapping[str, Any]) -> int:
     """Serve until SIGTERM (returns 0) or SIGINT (130). Raises CannotListen."""
-    listener = _listen(config)
+    listener = listen(config.host, config.port)
     producer = EventProducer(kafka_options, config.acknowledge_within_s)
 
     @contextlib.asynccontextmanager
@@ -52,7 +36,7 @@ async def serve(config: CollectorConfig, kafka_options: Mapping[str, Any]) -> in
         finally:
             await producer.stop()
 
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             create_app(producer, config, lifespan),
             log_config=None,
@@ -65,49 +49,5 @@ async def serve(config: CollectorConfig, kafka_options: Mapping[str, Any]) -> in
             ws="none",
         )
     )
-    caught = _stop_at_signals(server)
-    host, port = listener.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/events")
-    with listener:
-        await server.serve(sockets=[listener])
-    return INTERRUPTED if caught[:1] == [signal.SIGINT] else 0
-
-
-def _stop_at_signals(server: uvicorn.Server) -> list[int]:
-    """Let SIGINT and SIGTERM end the server; returns the list of those that came."""
-    caught: list[int] = []
-
-    def stop(number: int) -> None:
-        caught.append(number)
-        server.force_exit = len(caught) > 1  # the second Ctrl-C does not wait
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
-    return caught
-
-
-def _listen(config: CollectorConfig) -> socket.socket:
-    """Bind before anything else starts, so that the error is ours and port 0 is known."""
-    host = config.host.strip("[]")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {config.host}: {error.strerror or error}; check --host"
-        ) from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise CannotListen(
-            f"cannot listen on {config.host}:{config.port} ({error.strerror}); choose another --port"
-        ) from None
-    listener.listen(BACKLOG)  # from here on callers wait instead of being refused
-    listener.setblocking(False)
-    return listener
+    log.info("listening", url=f"{url_of(listener)}/v1/events")
+    return await serve_until_stopped(server, listener)

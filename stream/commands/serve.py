@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from stream.collector.config import CollectorConfig, NeedsToken
+from stream.collector.config import CollectorConfig
 from stream.collector.server import serve
 from stream.commands.failures import WrongUse
+from stream.serving.listening import NeedsToken
 
 if TYPE_CHECKING:
     from stream.settings import Settings

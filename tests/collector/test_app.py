@@ -16,8 +16,9 @@ from schemas.events import Event
 from stream import telemetry
 from stream.collector.app import create_app
 from stream.collector.batch import MAX_BODY_BYTES
-from stream.collector.config import CollectorConfig, NeedsToken, is_local
+from stream.collector.config import CollectorConfig
 from stream.collector.producer import BrokerUnavailable
+from stream.serving.listening import NeedsToken, is_local
 from tests.collector.test_batch import event
 
 LIMIT_S = 10.0

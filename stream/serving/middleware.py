@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import structlog
@@ -12,7 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger(__name__)
 
-KNOWN_PATHS: Final = frozenset({"/v1/events", "/health"})
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -20,23 +20,22 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-
-FAILED: Final = Response(
-    b'{"error":"the collector failed; its log says where"}', 500, SECURITY_HEADERS, "application/json"
-)
+"""Of answers that are data, not pages."""
 
 
 class SecurityHeaders:
-    """Adds SECURITY_HEADERS to every response."""
+    """Adds headers to every response that does not set them itself."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str] = SECURITY_HEADERS) -> None:
         self.app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                answer = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    answer.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
@@ -45,8 +44,13 @@ class SecurityHeaders:
 class AccessLog:
     """One line per request: method, route, status, time, size. No address, no query, no header, no body."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, what: str, paths: Collection[str], quiet: Collection[str]) -> None:
+        """what: the process's name in an answer. paths: logged as they are. quiet: those of debug level."""
         self.app = app
+        self._paths, self._quiet = paths, quiet
+        self._failed = Response(
+            f'{{"error":"the {what} failed; its log says where"}}', 500, SECURITY_HEADERS, "application/json"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,10 +78,10 @@ class AccessLog:
             # Its message may hold what the user sent; the type and the place do not.
             log.error("request failed", error=type(error).__name__, where=_place(error))
             if status == 0:
-                await FAILED(scope, measure, count)
+                await self._failed(scope, measure, count)
         finally:
-            known = scope["path"] in KNOWN_PATHS
-            write = log.debug if scope["path"] == "/health" and status < 400 else log.info
+            known = scope["path"] in self._paths
+            write = log.debug if scope["path"] in self._quiet and status < 400 else log.info
             write(
                 "request",
                 method=scope["method"] if scope["method"] in KNOWN_METHODS else "(other)",
