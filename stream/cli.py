@@ -16,6 +16,7 @@ from stream.commands import (
     about,
     board,
     compare,
+    dashboard,
     ingest,
     kafka,
     meaning,
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command()(services.demo)
 app.command()(services.worker)
 app.command()(services.collector)
+app.command()(dashboard.dashboard)
 app.add_typer(send.app, name="send")
 app.command()(ingest.ingest)
 app.command()(board.kpi)

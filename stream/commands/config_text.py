@@ -48,7 +48,7 @@ def _plain(name: str, value: Any) -> Any:
 def as_toml(settings: Settings, file: Path | None) -> str:
     """The same as a settings file; what is not set or hidden is a comment."""
     plain = as_plain(settings)
-    sections = {name: plain.pop(name) for name in ("kafka", "collector")}
+    sections = {name: plain.pop(name) for name in ("kafka", "collector", "dashboard")}
     goals, funnels = plain.pop("goals"), plain.pop("funnels")
     read = f"read from {file}" if file is not None else "no settings file was read"
     lines = [f"# {read}; LATIDO_ variables and flags win over it", *_entries(plain)]
@@ -84,5 +84,5 @@ def _entry(name: str, value: Any) -> str:
 def secrets_in(settings: Settings) -> list[str]:
     """Names of the settings whose values are hidden."""
     plain = as_plain(settings)
-    tables = [("", plain), *((f"{name}.", plain[name]) for name in ("kafka", "collector"))]
+    tables = [("", plain), *((f"{name}.", plain[name]) for name in ("kafka", "collector", "dashboard"))]
     return [prefix + name for prefix, table in tables for name, value in table.items() if value == HIDDEN]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich import box
@@ -23,10 +23,10 @@ from stream.commands.watching import (
     read_board,
 )
 from stream.core.kpi import WHOLE
+from stream.pipeline.largest import OTHER, order_of
 from stream.settings import Settings
 from stream.telemetry import escape
 
-OTHER: Final = "(other)"
 COLUMNS: Final = (
     *("sessions", "session_conversion_rate", "session_duration_ms", "bounce_rate"),
     *("impressions", "clicks", "ctr", "conversions", "cvr_sessions", "cvr_visitors"),
@@ -35,13 +35,6 @@ COLUMNS: Final = (
 )
 """What is worth a column, the most telling first; a dimension shows the first four it has."""
 MOST_COLUMNS: Final = 4
-SIZES: Final = (
-    ("sessions",),
-    ("impressions", "clicks"),
-    ("nps", "csat"),
-    ("conversions", "funnel_step_sessions"),
-)
-"""By what values are ordered, as the publisher cuts: by the first, where equal by the next."""
 LONGEST_VALUE: Final = 60
 
 
@@ -87,20 +80,10 @@ def largest(reading: Reading, wanted: Wanted) -> list[tuple[str, Published]]:
         raise WrongUse(
             f"{wanted.dimension} has no --window {escape(wanted.window)} now; {', '.join(windows)}"
         )
-    values = sorted(
-        (item for item in here if item[1].segment.value != OTHER), key=lambda item: _size(item[1])
-    )
-    return values[: wanted.count] + [item for item in here if item[1].segment.value == OTHER]
-
-
-def _size(record: Published) -> tuple[Any, ...]:
-    sizes = [-sum(_n(record.kpis.get(name, {})) for name in names) for names in SIZES]
-    return (*sizes, record.segment.value or "")
-
-
-def _n(kpi: dict[str, Any]) -> int:
-    """How many a KPI is about: of a count the count itself."""
-    return int(kpi.get("n", kpi.get("denominator", kpi.get("value"))) or 0)
+    values = sorted(here, key=lambda item: order_of(item[1].segment.value, item[1].kpis))
+    return [
+        item for place, item in enumerate(values) if place < wanted.count or item[1].segment.value == OTHER
+    ]
 
 
 def as_table(records: Sequence[Published], wanted: Wanted) -> Table:

@@ -57,6 +57,13 @@ def _as_funnel(value: object) -> Funnel:
         ) from None
 
 
+def _long_enough(token: SecretStr | None) -> SecretStr | None:
+    text = token.get_secret_value() if token else ""
+    if token and (len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable()):
+        raise ValueError(f"needs {SHORTEST_TOKEN} or more ASCII characters; make one: openssl rand -hex 24")
+    return token
+
+
 Named = TypeVar("Named", Goal, Funnel)
 
 
@@ -74,9 +81,17 @@ def _as_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _lower_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(HOST, host, re.ASCII | re.IGNORECASE) for host in hosts):
+        raise ValueError("holds something that is no host; write shop.example, without scheme or port")
+    return tuple(host.lower() for host in hosts)
+
+
 DurationMs = Annotated[int, BeforeValidator(parse_duration)]
 ToleranceMs = Annotated[int | None, BeforeValidator(parse_tolerance)]
+Token = Annotated[SecretStr | None, AfterValidator(_long_enough)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)]
+Hosts = Annotated[Names, AfterValidator(_lower_hosts)]
 Goals = Annotated[
     tuple[Annotated[Goal, PlainValidator(_as_goal)], ...], AfterValidator(partial(_check_names, "goal"))
 ]
@@ -150,7 +165,7 @@ class CollectorSettings(_Section):
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
     """Anything but this machine itself needs a token."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    token: SecretStr | None = None
+    token: Token = None
     """What callers send as `Authorization: Bearer TOKEN`."""
     cors_origins: Names = ()
     """Origins whose pages may call from a browser, such as https://shop.example; none by default."""
@@ -158,16 +173,6 @@ class CollectorSettings(_Section):
     """Requests handled at a time; more are answered 429."""
     acknowledge_within: Annotated[DurationMs, Field(ge=100, le=300_000)] = 10_000
     """What the broker has not acknowledged by then is reported back, to be sent again."""
-
-    @field_validator("token")
-    @classmethod
-    def _token_is_long(cls, token: SecretStr | None) -> SecretStr | None:
-        text = token.get_secret_value() if token else ""
-        if token and (len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable()):
-            raise ValueError(
-                f"needs {SHORTEST_TOKEN} or more ASCII characters; make one: openssl rand -hex 24"
-            )
-        return token
 
     @field_validator("cors_origins")
     @classmethod
@@ -179,6 +184,20 @@ class CollectorSettings(_Section):
                     "holds something that is no origin; write https://shop.example, without path or *"
                 )
         return origins
+
+
+class DashboardSettings(_Section):
+    """The live monitor. Table `[dashboard]`, variables LATIDO_DASHBOARD_..."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
+    """Anything but this machine itself needs a token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8090
+    token: Token = None
+    """What callers send as `Authorization: Bearer TOKEN`; a browser opens /?token=TOKEN once."""
+    hosts: Hosts = ()
+    """Names it is reached by, such as monitor.example behind a proxy; `host` and this machine always are."""
+    viewers: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Open streams; more are answered 503."""
 
 
 class Settings(BaseSettings):
@@ -237,7 +256,7 @@ class Settings(BaseSettings):
 
     query_parameters: Names = _RULES.query_parameters
     """Parameters of a page's address that may be read, for channel and campaign; no other one ever is."""
-    own_hosts: Names = _RULES.own_hosts
+    own_hosts: Hosts = _RULES.own_hosts
     """Hosts of the sites themselves, such as shop.example: a visit from there, or below, is no referral."""
     exclude_bots: bool = _RULES.exclude_bots
     """Whether events with a bot's user agent are only counted as such."""
@@ -251,6 +270,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     collector: CollectorSettings = CollectorSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("redis")
     @classmethod
@@ -278,13 +298,6 @@ class Settings(BaseSettings):
             if name not in TAGS:
                 raise ValueError(f"holds a name that is read for nothing; leave some of {', '.join(TAGS)}")
         return names
-
-    @field_validator("own_hosts")
-    @classmethod
-    def _hosts_are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(HOST, host, re.ASCII | re.IGNORECASE) for host in hosts):
-            raise ValueError("holds something that is no host; write shop.example, without scheme or port")
-        return tuple(host.lower() for host in hosts)
 
     @property
     def redis_url(self) -> str:
