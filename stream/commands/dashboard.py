@@ -64,6 +64,7 @@ async def _serve(settings: Settings) -> int:
             hosts=chosen.hosts,
             viewers=chosen.viewers,
             namespace=settings.namespace,
+            exclude_bots=settings.exclude_bots,
         )
     except NeedsToken as error:
         raise WrongUse(str(error)) from None

@@ -15,11 +15,11 @@ from rich.text import Text
 from schemas.times import parse_time
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import windows_in_order
-from stream.commands.results_view import read_windows
 from stream.commands.watching import Choice, nothing_yet, opened_board, other_namespaces, read_board
 from stream.core.registry import KPIS
 from stream.core.windows import SETTLED
 from stream.pipeline.explain import Explanation, Published, explain, read_record
+from stream.pipeline.read_results import read_windows
 from stream.pipeline.settle import parse_closed_field
 from stream.pipeline.take_results import ResultRecord
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord

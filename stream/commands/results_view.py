@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -20,11 +19,9 @@ from stream.commands.failures import Failed
 from stream.commands.figures import NONE, figure, in_order, label
 from stream.commands.watching import opened_board
 from stream.core.calendar import calendar_of
-from stream.pipeline.publish_results import unpack_records
-from stream.pipeline.settle import parse_closed_field
+from stream.pipeline.read_results import Wanted, newest_window_ms, results_of
 from stream.pipeline.take_results import ResultRecord, encode_result
 from stream.settings import Settings
-from stream.tables.redis_board import RedisBoard
 from stream.telemetry import escape
 
 # What a table has room for; --json has all.
@@ -37,7 +34,8 @@ async def print_results(
 ) -> int:
     """Print what is asked for. Raises Failed when there is none of it, StoreUnreachable."""
     async with opened_board(settings) as board:
-        records, newest_ms = await _read(board, kind, since_ms, site, segment)
+        records = [one async for one in results_of(board, Wanted(kind, since_ms, site, segment))]
+        newest_ms = None if records else await newest_window_ms(board, kind, site)
     if not records:
         raise Failed(_nothing(kind, since_ms, newest_ms, segment))
     if as_json:
@@ -46,42 +44,6 @@ async def print_results(
         for name in dict.fromkeys(record.site_id for record in records):
             Console(highlight=False).print(_table([one for one in records if one.site_id == name]))
     return 0
-
-
-async def _read(
-    board: RedisBoard, kind: str, since_ms: int, site: str | None, segment: str
-) -> tuple[list[ResultRecord], int | None]:
-    """The records, by site and time; and when the newest window of that kind and site began."""
-    places = {field: parse_closed_field(field) for field in await board.result_windows()}
-    mine = {
-        field: (of, window) for field, (of, window) in places.items()
-        if window[0] == kind and (site is None or of == site)
-    }  # fmt: skip
-    # A window that has begun before and ends after it belongs to what is asked for.
-    fields = sorted(
-        (field for field, (_, window) in mine.items() if window[1] > since_ms - _LONGEST_MS[kind]),
-        key=lambda field: (mine[field][0], mine[field][1][1]),
-    )
-    records = [
-        pack[name] for pack in await read_windows(board, fields) for name in sorted(pack)
-        if segment in ("*", name) and _end_ms(pack[name]) > since_ms
-    ]  # fmt: skip
-    return records, max((window[1] for _, window in mine.values()), default=None)
-
-
-async def read_windows(board: RedisBoard, fields: Sequence[str]) -> list[dict[str, ResultRecord]]:
-    """The records of these windows, by segment. Raises Failed for those of another version."""
-    try:
-        return [unpack_records(pack) for pack in await board.read_results(fields)]
-    except (msgspec.MsgspecError, ValueError, zlib.error) as error:
-        raise Failed(f"what is published cannot be read ({error}): use the version of the worker") from None
-
-
-_LONGEST_MS = {"hour": 3_600_000, "day": 25 * 3_600_000}
-
-
-def _end_ms(record: ResultRecord) -> int:
-    return int(parse_time(record.window.end).timestamp() * 1000)
 
 
 def _nothing(kind: str, since_ms: int, newest_ms: int | None, segment: str) -> str:

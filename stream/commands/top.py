@@ -23,7 +23,8 @@ from stream.commands.watching import (
     read_board,
 )
 from stream.core.kpi import WHOLE
-from stream.pipeline.largest import OTHER, order_of
+from stream.pipeline.largest import order_of
+from stream.pipeline.partition_state import OTHER
 from stream.settings import Settings
 from stream.telemetry import escape
 

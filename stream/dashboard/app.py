@@ -1,7 +1,14 @@
-"""The HTTP interface: the page, and under /api/v1 the same numbers for machines. Everything is GET."""
+"""The HTTP interface: the page, and under /api/v1 the same numbers for machines. Everything is GET.
+
+Errors are {"error": one line}: 400 a filter that cannot be, 401 no token, 403 a page of another origin, 404
+no such number now, 421 a foreign Host, 503 the store cannot be read (with `state`) or no place for a viewer.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,93 +17,218 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from schemas.keys import ALL
 from stream.dashboard.config import DashboardConfig
-from stream.dashboard.events import events
-from stream.dashboard.feed import whole
+from stream.dashboard.csv_table import table
+from stream.dashboard.docs_page import as_html
+from stream.dashboard.events import EventStream
+from stream.dashboard.explaining import NotPublished, explained
+from stream.dashboard.feed import Now, whole
 from stream.dashboard.guard import SECURITY_HEADERS, Guard, refusal
-from stream.dashboard.reader import BoardReader, TooManyViewers
+from stream.dashboard.health import health_of
+from stream.dashboard.openapi import document
+from stream.dashboard.reader import BoardReader
 from stream.dashboard.registry import entries
-from stream.dashboard.selection import BadQuery, read_selection
+from stream.dashboard.selection import BadQuery, Selection, check_names, read_selection
+from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
-from stream.pipeline.ports import Board
+from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
 from stream.serving.middleware import AccessLog, SecurityHeaders
 
 STATIC: Final = Path(__file__).parent / "static"
+DOCS_STYLE: Final = Path(__file__).parent / "docs.css"
+HEALTH_KEPT_S: Final = 1.0
+"""One look at the partitions answers all questions of this time."""
+QUESTIONS_TO_STORE: Final = 2
+"""Readings of settled results at a time; others wait."""
+
+
+class Unreachable(Exception):
+    """The store cannot be read: the last figures are not shown as if they were new."""
 
 
 class Monitor:
     """The handlers and what they share."""
 
-    def __init__(self, reader: BoardReader, board: Board) -> None:
+    def __init__(self, reader: BoardReader, board: Board, config: DashboardConfig) -> None:
         self._reader = reader
+        self._config = config
         self._board = board
-        self._registry = msgspec.json.encode(list(entries()))
+        self._registry = Fixed(msgspec.json.encode(list(entries())), "application/json")
+        self._openapi = Fixed(msgspec.json.encode(document()), "application/json")
+        self._docs = Fixed(as_html().encode(), "text/html; charset=utf-8")
+        self._style = Fixed(DOCS_STYLE.read_bytes(), "text/css; charset=utf-8")
+        self._health: tuple[float, bytes] | None = None
+        self._health_lock = asyncio.Lock()
+        self._questions = asyncio.Semaphore(QUESTIONS_TO_STORE)
 
     async def kpis(self, request: Request) -> Response:
         """GET /api/v1/kpis."""
         selection = read_selection(request.query_params.multi_items())
-        now = self._reader.now()
-        if now.state.status == UNREACHABLE:
-            return json(503, {"state": now.state, "error": now.state.text})
-        return json(200, whole(selection, now))
+        now = self._known()
+        tag = f'W/"{self._reader.run_id}-{now.version}-{now.state.status}"'
+        if _is_same(request, tag):
+            return Response(status_code=304, headers={"ETag": tag})
+        return json(200, whole(selection, now), {"ETag": tag})
+
+    async def csv(self, request: Request) -> Response:
+        """GET /api/v1/kpis.csv."""
+        selection = read_selection(request.query_params.multi_items())
+        name = {"Content-Disposition": 'attachment; filename="latido-kpis.csv"'}
+        return StreamingResponse(_lines(selection, self._known()), 200, name, "text/csv; charset=utf-8")
 
     async def stream(self, request: Request) -> Response:
         """GET /api/v1/kpis/stream."""
         selection = read_selection(request.query_params.multi_items())
-        last_id = request.headers.get("last-event-id")
-        return StreamingResponse(
-            self._viewer(selection, last_id),
-            media_type="text/event-stream",
-            headers={"X-Accel-Buffering": "no"},
-        )
+        return EventStream(self._reader, selection, request.headers.get("last-event-id"))
 
-    async def _viewer(self, selection: Any, last_id: str | None) -> Any:
-        with self._reader.viewing(selection) as feed:
-            async for piece in events(self._reader, feed, last_id):
-                yield piece
+    async def history(self, request: Request) -> Response:
+        """GET /api/v1/history."""
+        query = request.query_params
+        check_names(query, ("site", "segment"))
+        site = query.get("site") or next(iter(self._reader.now().records.sites()), "")
+        return json(200, self._reader.history(site, query.get("segment", ALL)))
 
-    async def registry(self, request: Request) -> Response:
-        """GET /api/v1/registry."""
-        return Response(self._registry, media_type="application/json")
+    async def explain(self, request: Request) -> Response:
+        """GET /api/v1/explain."""
+        bots = self._config.exclude_bots
+        return json(200, explained(request.query_params, self._known(), exclude_bots=bots))
+
+    async def results(self, request: Request) -> Response:
+        """GET /api/v1/results."""
+        async with self._questions:
+            query = request.query_params.multi_items()
+            return json(200, await settled(self._board, query, self._reader.wall_ms()))
 
     async def health(self, request: Request) -> Response:
         """GET /api/v1/health."""
-        now = self._reader.now()
-        return json(200, {"state": now.state, "header": now.header})
+        async with self._health_lock:
+            now_s = asyncio.get_running_loop().time()
+            if self._health is None or now_s - self._health[0] > HEALTH_KEPT_S:
+                self._health = (now_s, await self._read_health())
+        return Response(self._health[1], media_type="application/json")
 
-    async def page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html")
+    async def _read_health(self) -> bytes:
+        now = self._known()
+        partitions = 0 if now.header is None else now.header.completeness.partitions
+        found = health_of(await self._board.read_heads(partitions), self._reader.wall_ms())
+        body = {"state": now.state, "header": now.header, **msgspec.structs.asdict(found)}
+        return msgspec.json.encode(body)
+
+    def _known(self) -> Now:
+        """What is known. Raises Unreachable rather than show it when the store cannot be read."""
+        now = self._reader.now()
+        if now.state.status == UNREACHABLE:
+            raise Unreachable
+        return now
+
+    async def unreachable(self, request: Request, error: Exception) -> Response:
+        """503, and since when nothing is known."""
+        state = self._reader.now().state
+        reason = state.text if isinstance(error, Unreachable) else f"The store cannot be read: {error}"
+        return json(503, {"error": reason, "state": state}, {"Retry-After": "1"})
+
+    async def registry(self, request: Request) -> Response:
+        """GET /api/v1/registry."""
+        return self._registry.answer(request)
+
+    async def openapi(self, request: Request) -> Response:
+        """GET /openapi.json."""
+        return self._openapi.answer(request)
+
+    async def docs(self, request: Request) -> Response:
+        """GET /docs: the same for people."""
+        return self._docs.answer(request)
+
+    async def style(self, request: Request) -> Response:
+        """GET /docs.css."""
+        return self._style.answer(request)
+
+
+class Fixed:
+    """An answer that is the same as long as the process runs."""
+
+    def __init__(self, body: bytes, media_type: str) -> None:
+        self._body = body
+        self._tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+        self._media_type = media_type
+
+    def answer(self, request: Request) -> Response:
+        headers = {"ETag": self._tag, "Cache-Control": "no-cache"}
+        if _is_same(request, self._tag):
+            return Response(status_code=304, headers=headers)
+        return Response(self._body, 200, headers, self._media_type)
+
+
+class Page(StaticFiles):
+    """The page's files; a browser asks each time whether they are still the same."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        answer = super().file_response(*arguments, **options)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+    async def index(self, request: Request) -> Response:
+        """GET /."""
+        return await self.get_response("index.html", request.scope)
 
 
 def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifespan: Any = None) -> Starlette:
     """The ASGI application over a reader that is run by `lifespan` or the caller."""
-    monitor = Monitor(reader, board)
+    monitor, page = Monitor(reader, board, config), Page(directory=STATIC)
     routes = [
-        Route("/", monitor.page),
+        Route("/", page.index),
+        Route("/docs", monitor.docs),
+        Route("/docs.css", monitor.style),
+        Route("/openapi.json", monitor.openapi),
         Route("/api/v1/kpis", monitor.kpis),
+        Route("/api/v1/kpis.csv", monitor.csv),
         Route("/api/v1/kpis/stream", monitor.stream),
+        Route("/api/v1/history", monitor.history),
+        Route("/api/v1/results", monitor.results),
+        Route("/api/v1/explain", monitor.explain),
         Route("/api/v1/registry", monitor.registry),
         Route("/api/v1/health", monitor.health),
     ]
-    paths = frozenset(route.path for route in routes)
+    files = (f"/static/{one.relative_to(STATIC)}" for one in STATIC.rglob("*"))
+    paths = frozenset((*files, *(route.path for route in routes)))
     return Starlette(
-        routes=[*routes, Mount("/static", StaticFiles(directory=STATIC))],
+        routes=[*routes, Mount("/static", page)],
         middleware=[
             Middleware(AccessLog, "dashboard", paths, paths),
             Middleware(SecurityHeaders, SECURITY_HEADERS),
             Middleware(Guard, config),
         ],
-        exception_handlers={HTTPException: _refused, BadQuery: _bad_query, TooManyViewers: _full},
+        exception_handlers={
+            HTTPException: _refused,
+            BadQuery: _bad_query,
+            NotPublished: _not_published,
+            Unreachable: monitor.unreachable,
+            StoreUnreachable: monitor.unreachable,
+            StoreMisconfigured: monitor.unreachable,
+        },
         lifespan=lifespan,
     )
 
 
-def json(status: int, content: Any) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+def json(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+def _is_same(request: Request, tag: str) -> bool:
+    """Whether the caller has it already."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return tag.removeprefix("W/") in known or "*" in known
+
+
+async def _lines(selection: Selection, now: Now) -> AsyncIterator[str]:
+    for piece in table(selection, selection.chosen(now.records), now.state.status):
+        yield piece
+        await asyncio.sleep(0)  # a large table leaves the others their turn
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -108,5 +240,5 @@ async def _bad_query(request: Request, error: Exception) -> Response:
     return refusal(400, str(error))
 
 
-async def _full(request: Request, error: Exception) -> Response:
-    return refusal(503, "all places for viewers are taken; try again later", {"Retry-After": "5"})
+async def _not_published(request: Request, error: Exception) -> Response:
+    return refusal(404, str(error))

@@ -16,6 +16,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()  # names it is reached by, besides `host` and those of this machine
     viewers: int = 1000  # open streams
     namespace: str = "default"
+    exclude_bots: bool = True  # whether the worker leaves them out, as far as the settings here say
 
     def __post_init__(self) -> None:
         if self.token is None and not is_local(self.host):

@@ -46,12 +46,12 @@ class Feed:
         self._since = now.version  # changes after this version are known
         self._steps: deque[_Step] = deque()
         self._members = {one.key for one in selection.chosen(now.records)}
-        self._frames: dict[int | None, bytes] = {}  # of the newest version, by the version before it
+        self._framed: Now | None = None
+        self._frames: dict[int | None, bytes] = {}  # of `_framed`, by the version it is told after
         self._size = 0
 
     def advance(self, now: Now, difference: Difference) -> None:
         """Take in the reading that led to `now`."""
-        self._frames.clear()
         if not any(map(self.selection.wants_group, difference.groups)):
             return
         members = {one.key for one in self.selection.chosen(now.records)}
@@ -82,15 +82,21 @@ class Feed:
         return self._cached(None, now)
 
     def change(self, since: int, now: Now) -> bytes:
-        """The body of what changed after `since`, which must be followed."""
+        """The body of what changed after `since`, which must be followed; of nothing but the state, if so."""
         return self._cached(since, now)
 
     def _cached(self, since: int | None, now: Now) -> bytes:
+        if now is not self._framed:
+            self._framed, self._frames = now, {}
         frame = self._frames.get(since)
         if frame is None:
-            body = whole(self.selection, now) if since is None else self._changes(since, now)
-            frame = self._frames[since] = _encode(body)
+            frame = self._frames[since] = _encode(self._body(since, now))
         return frame
+
+    def _body(self, since: int | None, now: Now) -> dict[str, Any]:
+        if since is None:
+            return whole(self.selection, now)
+        return self._changes(since, now) if self.has_news(since) else {"state": now.state}
 
     def _changes(self, since: int, now: Now) -> dict[str, Any]:
         newer = [step for step in self._steps if step.version > since]

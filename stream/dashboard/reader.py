@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from stream.dashboard.feed import Feed, Now
+from stream.dashboard.history import History
 from stream.dashboard.records import Difference, Records
 from stream.dashboard.selection import Selection
-from stream.dashboard.state import Sight, State, published_ms, state_of
+from stream.dashboard.state import Sight, published_ms, state_of
 from stream.pipeline.ports import SnapshotBoard, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.take_snapshot import Header, decode_header
 
@@ -47,19 +49,23 @@ class BoardReader:
         self._board = board
         self._namespace = namespace
         self._places = viewers
-        self._wall_ms = wall_ms or _wall_ms
+        self.wall_ms = wall_ms or _wall_ms
         self._records = Records()
         self._sight = Sight()
+        self._history = History()
         self._version = 0
         self._feeds: dict[Selection, Feed] = {}
+        self._header: bytes | None = None
         self._news = asyncio.Event()  # announced by the store
-        self._tick = asyncio.Event()  # told to viewers; a new one each time
+        self._tick = asyncio.Event()  # set when viewers are to be told something; a new one each time
+        self.run_id = secrets.token_hex(4)  # versions of another process mean something else
+        self.told = self.now()  # what they are told
+        self.closed = False
 
     def now(self) -> Now:
-        return Now(self._version, self.state(), self._sight.header, self._records)
-
-    def state(self) -> State:
-        return state_of(self._sight, self._namespace, self._wall_ms())
+        """What is known, with its age at this moment."""
+        state = state_of(self._sight, self._namespace, self.wall_ms())
+        return Now(self._version, state, self._sight.header, self._records)
 
     async def run(self) -> None:
         """Read until cancelled. Outages become the state `unreachable`."""
@@ -68,9 +74,18 @@ class BoardReader:
             tasks.create_task(self._read_on())
             tasks.create_task(self._beat())
 
+    def history(self, site: str, segment: str) -> dict[str, Any]:
+        """The lines of the last minutes."""
+        return self._history.answer(site, segment, self._records, self.wall_ms())
+
+    def close(self) -> None:
+        """Let all streams end: they have no other end."""
+        self.closed = True
+        self._tell()
+
     @property
     def tick(self) -> asyncio.Event:
-        """Set when there is something to tell, after a beat at the latest. Take it before looking."""
+        """Set when `told` is another, after a beat at the latest. Take it before looking."""
         return self._tick
 
     @contextlib.contextmanager
@@ -80,7 +95,7 @@ class BoardReader:
             raise TooManyViewers
         feed = self._feeds.get(selection)
         if feed is None:
-            feed = self._feeds[selection] = Feed(selection, self.now())
+            feed = self._feeds[selection] = Feed(selection, self.told)
         self._places -= 1
         feed.viewers += 1
         try:
@@ -128,8 +143,11 @@ class BoardReader:
         """Look at the board once. Never raises for the store."""
         try:
             header = await self._board.read_header()
-            raw = await self._board.read_records()
-            self._take(None if header is None else decode_header(header), raw)
+            if header is None or header != self._header or self._sight.problem is not None:
+                # Both are written at once, the header anew each time; records may be the newer ones here.
+                raw = await self._board.read_records()
+                self._take(None if header is None else decode_header(header), raw)
+                self._header = header
         except (StoreUnreachable, StoreMisconfigured) as error:
             self._fail(str(error))
         except msgspec.MsgspecError as error:
@@ -140,7 +158,7 @@ class BoardReader:
         before = self._sight
         if header == before.header and not difference.groups and before.problem is None:
             return
-        now_ms = self._wall_ms()
+        now_ms = self.wall_ms()
         if header is None:
             heard_ms = now_ms
         elif before.header is None or before.problem is not None:
@@ -148,13 +166,14 @@ class BoardReader:
         else:
             heard_ms = now_ms if header != before.header else before.silent_since_ms
         self._sight = Sight(header, len(self._records), heard_ms)
+        if header is not None and header.as_of is not None:
+            self._history.take(header.as_of, self._records)
         self._advance(difference)
 
     def _advance(self, difference: Difference) -> None:
         self._version += 1
-        now = self.now()
         for feed in self._feeds.values():
-            feed.advance(now, difference)
+            feed.advance(self.now(), difference)
         self._tell()
 
     def _fail(self, problem: str) -> None:
@@ -164,6 +183,7 @@ class BoardReader:
         self._tell()
 
     def _tell(self) -> None:
+        self.told = self.now()
         tick, self._tick = self._tick, asyncio.Event()
         tick.set()
 

@@ -12,7 +12,7 @@ from stream.core.kpi import PAIR, WHOLE
 from stream.core.registry import KPIS
 from stream.core.windows import ALL_TIME, WINDOWS
 from stream.dashboard.records import Group, Held, Records, window_order
-from stream.pipeline.largest import OTHER
+from stream.pipeline.partition_state import OTHER
 
 MOST_VALUES: Final = 100
 """Of all filters together: more is no question a person or a program asks."""
@@ -83,8 +83,7 @@ def read_selection(query: Iterable[tuple[str, str]]) -> Selection:
     """The selection a query asks for. Raises BadQuery."""
     found: dict[str, list[str]] = {}
     for count, (name, value) in enumerate(query, 1):
-        if name not in _FILTERS:
-            raise BadQuery(f"there is no filter {_quoted(name)}; there are {', '.join(_FILTERS)}")
+        check_names((name,), _FILTERS)
         if count > MOST_VALUES:
             raise BadQuery(f"more than {MOST_VALUES} filters; leave some out: none stands for all")
         _FILTERS[name](value)
@@ -99,6 +98,13 @@ def read_selection(query: Iterable[tuple[str, str]]) -> Selection:
     )
 
 
+def check_names(given: Iterable[str], there: Iterable[str]) -> None:
+    """Raises BadQuery when a parameter has a name that means nothing."""
+    for name in given:
+        if name not in there:
+            raise BadQuery(f"there is no filter {quoted(name)}; there are {', '.join(there)}")
+
+
 def _names(found: dict[str, list[str]], name: str) -> tuple[str, ...]:
     return tuple(sorted(set(found.get(name, ()))))
 
@@ -107,14 +113,14 @@ def _any(value: str) -> None:
     """Sites and segments are what events say: each may exist in a moment."""
 
 
-def _check_kpi(value: str) -> None:
+def check_kpi(value: str) -> None:
     if value not in KPIS:
-        raise BadQuery(f"there is no KPI {_quoted(value)}; there are {', '.join(KPIS)}")
+        raise BadQuery(f"there is no KPI {quoted(value)}; there are {', '.join(KPIS)}")
 
 
 def _check_window(value: str) -> None:
     if value not in WINDOWS and value != ALL_TIME:
-        raise BadQuery(f"there is no window {_quoted(value)}; there are {', '.join((*WINDOWS, ALL_TIME))}")
+        raise BadQuery(f"there is no window {quoted(value)}; there are {', '.join((*WINDOWS, ALL_TIME))}")
 
 
 def _check_dimension(value: str) -> None:
@@ -125,7 +131,7 @@ def _check_dimension(value: str) -> None:
     except ValueError:
         names = ", ".join(sorted(DIMENSIONS))
         raise BadQuery(
-            f"there is no dimension {_quoted(value)}; there are {names}, and pairs of them"
+            f"there is no dimension {quoted(value)}; there are {names}, and pairs of them"
         ) from None
 
 
@@ -135,10 +141,10 @@ def _check_limit(value: str) -> None:
 
 
 _FILTERS: Final[dict[str, Callable[[str], None]]] = {
-    "site": _any, "kpi": _check_kpi, "window": _check_window, "dimension": _check_dimension,
+    "site": _any, "kpi": check_kpi, "window": _check_window, "dimension": _check_dimension,
     "segment": _any, "limit": _check_limit,
 }  # fmt: skip
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return ascii(text if len(text) <= 40 else f"{text[:40]}...")

@@ -106,7 +106,9 @@ def _count(state: PartitionState, topic: int, event: Event, t: int) -> None:
 
 
 def _refuse(state: PartitionState, batch: Batch, record: Record, code: str, message: str) -> None:
-    state.accounting.refused += 1
+    accounting = state.accounting
+    accounting.refused += 1
+    accounting.refused_as[code] = accounting.refused_as.get(code, 0) + 1
     state.refused_in_a_row += 1
     state.outputs.append(dead_letter(batch.topic, batch.partition, record, code, message))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-OTHER: Final = "(other)"
-"""All the values that have no record of their own, together."""
+from stream.pipeline.partition_state import OTHER
+
 SIZES: Final = (
     ("sessions",),
     ("impressions", "clicks"),

@@ -52,6 +52,7 @@ class Accounting(msgspec.Struct):
     refused: int = 0
     no_consent: int = 0
     bots: int = 0
+    refused_as: dict[str, int] = {}  # code of the dead letter -> how many of `refused`
 
     @property
     def late(self) -> int:

@@ -169,6 +169,14 @@ class Partial(msgspec.Struct, frozen=True):
     seen: Seen | None = None  # how far the changes lead; None: `windows` is all there is
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How a partition stands: who owns it, as text, and its head."""
+
+    partition: int
+    owner: str  # '' before the first claim
+    head: bytes | None
+
+
 class Token(msgspec.Struct, frozen=True):
     """Leave to publish: the newest holder wins, older ones are refused."""
 
@@ -225,6 +233,9 @@ class SnapshotBoard(Protocol):
 
     async def read_partials(self, partitions: Iterable[int]) -> list[Partial]:
         """These partitions, whole."""
+
+    async def read_heads(self, partitions: int) -> list[Standing]:
+        """Every partition below that number, without what it counted."""
 
     async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
         """Every partition from 0 on, with what changed since `seen`, as far as the changes are kept."""

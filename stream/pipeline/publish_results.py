@@ -35,6 +35,7 @@ from stream.pipeline.take_snapshot import Completeness, completeness_of, silent_
 Place = tuple[str, Window]  # site and window
 Segments = dict[str, Counts]
 
+EVERY_SEGMENT = "*"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -64,16 +65,17 @@ def pack_records(records: Mapping[str, ResultRecord]) -> bytes:
     return zlib.compress(_encode({name: encode_result(record) for name, record in records.items()}), 1)
 
 
-def unpack_records(data: bytes | None) -> dict[str, ResultRecord]:
-    """The records of a window that stand, by segment."""
-    return {name: record for name, record in _unpack_all(data).items() if record.state != GONE}
+def unpack_records(data: bytes | None, segment: str = EVERY_SEGMENT) -> dict[str, ResultRecord]:
+    """The records of a window that stand, by segment, or only that of one segment."""
+    return {name: record for name, record in _unpack_all(data, segment).items() if record.state != GONE}
 
 
-def _unpack_all(data: bytes | None) -> dict[str, ResultRecord]:
+def _unpack_all(data: bytes | None, segment: str = EVERY_SEGMENT) -> dict[str, ResultRecord]:
     """Those that were withdrawn, too."""
-    if data is None:
-        return {}
-    return {name: decode_result(record) for name, record in _decode_records(zlib.decompress(data)).items()}
+    records = {} if data is None else _decode_records(zlib.decompress(data))
+    return {
+        name: decode_result(record) for name, record in records.items() if segment in (EVERY_SEGMENT, name)
+    }
 
 
 class _Part(msgspec.Struct):

@@ -25,6 +25,7 @@ from stream.pipeline.ports import (
     ResultsWrite,
     Seen,
     SettledPartial,
+    Standing,
     StateTorn,
     Stored,
     Table,
@@ -188,6 +189,11 @@ class MemoryBoard:
         found = self.store.partitions
         parts = [(number, found.get(number, _Partition())) for number in partitions]
         return [Partial(number, part.head, dict(part.tables[Table.WINDOWS])) for number, part in parts]
+
+    async def read_heads(self, partitions: int) -> list[Standing]:
+        found = self.store.partitions
+        parts = [found.get(number, _Partition()) for number in range(partitions)]
+        return [Standing(number, part.held.owner, part.head) for number, part in enumerate(parts)]
 
     async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
         found = self.store.partitions

@@ -15,12 +15,13 @@ from stream.pipeline.ports import (
     ResultsWrite,
     Seen,
     SettledPartial,
+    Standing,
     StoreUnreachable,
     Table,
     Token,
 )
 from stream.tables import resp
-from stream.tables.layout import HEAD, Layout, decode_field, encode_field
+from stream.tables.layout import HEAD, OWNER, Layout, decode_field, encode_field
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, explain, translated
 
 # A quiet channel and a dead connection look the same, so after this long a ping must come back in as long
@@ -62,6 +63,15 @@ class RedisBoard:
             async with borrowed(self._redis) as connection:
                 replies = [checked(reply) for reply in await converse(connection, flight)]
         return [_partial(number, *answers) for number, answers in zip(numbers, replies[3::4], strict=True)]
+
+    async def read_heads(self, partitions: int) -> list[Standing]:
+        """One round trip."""
+        metas = [self._layout.partition(number).meta for number in range(partitions)]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                replies = await converse(connection, [resp.hmget(meta, (OWNER, HEAD)) for meta in metas])
+        found = [checked(reply) for reply in replies]
+        return [Standing(number, (owner or b"").decode(), head) for number, (owner, head) in enumerate(found)]
 
     async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
         """As above, each at one moment, and one round trip."""
