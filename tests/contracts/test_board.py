@@ -15,6 +15,7 @@ from stream.pipeline.ports import (
     Partial,
     Seen,
     SnapshotBoard,
+    Standing,
     Table,
     Token,
 )
@@ -50,6 +51,17 @@ async def test_changed_records_replace_and_gone_ones_disappear(backend: Backend)
     assert await board.read_records() == {"b": b"2", "c": b"1"}
     assert await board.write(token, first + 2, b"3", {}, [])
     assert await board.read_header() == b"3"
+
+
+async def test_heads_name_the_owner_of_each_partition(backend: Backend) -> None:
+    board = backend.board()
+    assert await board.read_heads(2) == [Standing(0, "", None), Standing(1, "", None)]
+    writer = Writer(backend.tables(), "one", partition=1)
+    claim = await writer.claim()
+    assert await board.read_heads(2) == [Standing(0, "", None), Standing(1, str(claim.owner), None)]
+    await writer.tables.commit(writer.following("", head=b"\0head"))
+    assert await board.read_heads(2) == [Standing(0, "", None), Standing(1, str(claim.owner), b"\0head")]
+    assert await board.read_heads(0) == []
 
 
 async def test_a_large_snapshot_is_written_whole(backend: Backend) -> None:
