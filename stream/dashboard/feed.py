@@ -18,6 +18,8 @@ from stream.pipeline.take_snapshot import Header
 
 STEPS_KEPT: Final = 64
 """Changes that a viewer may be behind, about 15 s of them; after more it is sent everything."""
+KEYS_KEPT: Final = 20_000
+"""In all these changes together, about 1 MB."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,10 +64,9 @@ class Feed:
             self._keep(_Step(now.version, changed, gone))
 
     def _keep(self, step: _Step) -> None:
-        """Steps that name more than everything there is would be longer than everything."""
         self._steps.append(step)
         self._size += len(step.changed) + len(step.gone)
-        while len(self._steps) > STEPS_KEPT or (len(self._steps) > 1 and self._size > 2 * len(self._members)):
+        while len(self._steps) > STEPS_KEPT or (self._size > KEYS_KEPT and len(self._steps) > 1):
             oldest = self._steps.popleft()
             self._size -= len(oldest.changed) + len(oldest.gone)
             self._since = oldest.version

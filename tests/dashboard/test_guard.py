@@ -40,7 +40,8 @@ async def test_this_machine_by_any_of_its_names(stage: Stage, host: str) -> None
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8090", "192.0.2.1", "", "[::1", "@"]
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8090", "192.0.2.1", "", "[::1", "@"],
 )
 async def test_another_name_is_refused_even_if_it_leads_here(stage: Stage, host: str) -> None:
     for path in ("/", "/api/v1/kpis", STREAM):
@@ -113,8 +114,9 @@ async def test_head_of_the_stream_ends(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [
-        (None, 401), ("Bearer", 401), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), (f"Bearer {TOKEN}x", 401),
-        ("Bearer \u00e9", 401), (f"Bearer {TOKEN}", 200), (f"bearer  {TOKEN} ", 200),
+        (None, 401), ("Bearer", 401), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401),
+        (f"Bearer {TOKEN}x", 401), ("Bearer \u00e9", 401), (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN} ", 200),
     ],
 )  # fmt: skip
 async def test_with_a_token_only_its_holder_may_look(authorization: str | None, status: int) -> None:

@@ -100,7 +100,13 @@ async def test_an_etag_lasts_until_something_is_published_or_falls_silent(stage:
 
 
 async def test_whatever_events_say_comes_back_as_text(stage: Stage) -> None:
-    hostile = ["</script><script>alert(1)</script>", "javascript:alert(1)", "\u202egnp.exe", "x" * 10_000, "=1+1"]
+    hostile = [
+        "</script><script>alert(1)</script>",
+        "javascript:alert(1)",
+        "\u202egnp.exe",
+        "x" * 10_000,
+        "=1+1",
+    ]
     await stage.publish(*(record(text, "5m", "channel", text) for text in hostile))
     answer = await stage.get("kpis?dimension=channel")
     assert answer.headers["content-type"] == "application/json"
