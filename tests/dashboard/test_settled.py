@@ -1,0 +1,103 @@
+"""GET /api/v1/results: hours and days as the publisher of results left them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from schemas.results import KpiResult
+from stream.core.policy import HOUR_MS
+from stream.dashboard import settled
+from stream.pipeline.publish_results import ResultsState, next_step
+from tests.builders import BASE_MS
+from tests.dashboard.feeding import Stage
+from tests.pipeline.test_results import at, happen, live
+
+NIGHT = "2001-09-09T0{hour}:00:00.000Z"
+
+
+@pytest.fixture
+async def settled_stage(stage: Stage) -> Stage:
+    """Hours of one site: visits at 00:10 and 02:10 of a day, of which the first two hours are final."""
+    lane = live()
+    happen(lane, "V", 10, channel="Email")
+    happen(lane, "V", 130, visitor="w")
+    at(lane, 131)
+    stage.board.store.partitions[0] = lane.store.partition(0)
+    epoch, _ = await stage.board.take_results_token(BASE_MS)
+    step = await next_step(stage.board, ResultsState(), [], 1, BASE_MS)
+    assert await stage.board.write_results(epoch, step.write)
+    stage.now_ms = BASE_MS + 3 * HOUR_MS
+    return stage
+
+
+async def shown(stage: Stage, query: str) -> list[dict[str, Any]]:
+    answer = await stage.get(f"results?{query}")
+    assert answer.status_code == 200
+    found: list[dict[str, Any]] = answer.json()["records"]
+    return found
+
+
+async def test_hours_as_the_contract_has_them(settled_stage: Stage) -> None:
+    records = await shown(settled_stage, "")
+    assert [(one["window"]["start"], one["state"]) for one in records] == [
+        (NIGHT.format(hour=0), "final"), (NIGHT.format(hour=2), "running")
+    ]  # fmt: skip
+    for one in records:
+        KpiResult.model_validate_json(json.dumps(one))
+    assert records[0]["kpis"]["sessions"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "starts"),
+    [
+        ("since=1h", [2]), ("since=3h", [0, 2]), ("since=2001-09-09T01:30:00Z", [2]),
+        ("since=2001-09-09T03:30:00%2B02:00", [2]), ("since=2001-09-09", [0, 2]), ("since=2001-09-10", []),
+        ("site=default", [0, 2]), ("site=nobody", []), ("segment=channel%3DEmail", [0]),
+    ],
+)  # fmt: skip
+async def test_filters(settled_stage: Stage, query: str, starts: list[int]) -> None:
+    found = await shown(settled_stage, query)
+    assert [one["window"]["start"] for one in found] == [NIGHT.format(hour=hour) for hour in starts]
+
+
+async def test_days_every_segment_and_some_kpis(settled_stage: Stage) -> None:
+    records = await shown(settled_stage, "kind=day&segment=*&kpi=sessions&kpi=bounce_rate")
+    segments = {one["segment"]["value"] for one in records}
+    assert {None, "Email"} <= segments
+    assert {one["window"]["kind"] for one in records} == {"day"}
+    assert {tuple(one["kpis"]) for one in records} == {("sessions", "bounce_rate")}
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("kind=week", "hour or day"), ("since=yesterday", "24h, 30d"), ("since=99999h", "24h, 30d"),
+        ("since=10000-01-01", "24h, 30d"), ("kpi=x", "there is no KPI 'x'"), ("window=5m", "kind, since"),
+    ],
+)  # fmt: skip
+async def test_what_is_refused(settled_stage: Stage, query: str, reason: str) -> None:
+    answer = await settled_stage.get(f"results?{query}")
+    assert answer.status_code == 400
+    assert reason in answer.json()["error"]
+
+
+async def test_too_many_are_refused(settled_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settled, "MOST_RESULTS", 1)
+    answer = await settled_stage.get("results")
+    assert answer.status_code == 400
+    assert "later since" in answer.json()["error"]
+
+
+async def test_what_another_version_wrote_is_no_result(settled_stage: Stage) -> None:
+    results = settled_stage.board.store.board.results
+    results |= dict.fromkeys(results, b"x")
+    answer = await settled_stage.get("results")
+    assert answer.status_code == 503
+    assert "the version of the worker" in answer.json()["error"]
+
+
+async def test_nothing_is_an_empty_list(stage: Stage) -> None:
+    assert await shown(stage, "kind=day") == []
