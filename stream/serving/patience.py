@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +16,7 @@ READ_WITHIN_S: Final = 10.0
 """Who has not read on after so long is gone, or means ill."""
 UNREAD_BYTES: Final = 64 * 1024
 """What may wait in this process for a caller to read it. What the kernel holds comes in addition."""
+NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class ImpatientProtocol(H11Protocol):
@@ -25,9 +28,14 @@ class ImpatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=UNREAD_BYTES)
-        self._arrival = Limit(self.loop, REQUEST_WITHIN_S, transport.abort)
-        self._reading = Limit(self.loop, READ_WITHIN_S, transport.abort)
+        self._arrival = Limit(self.loop, REQUEST_WITHIN_S, self._cut_off)
+        self._reading = Limit(self.loop, READ_WITHIN_S, self._cut_off)
         self._arrival.start()
+
+    def _cut_off(self) -> None:
+        """Without lingering: else the kernel keeps what was not read, and goes on offering it."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

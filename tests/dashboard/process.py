@@ -48,12 +48,14 @@ def dashboard(
 
 
 @asynccontextmanager
-async def publishing(store: EmbeddedStore, pause_s: float = 0.1, records: int = 1) -> AsyncIterator[None]:
+async def publishing(
+    store: EmbeddedStore, pause_s: float = 0.1, records: int = 1, namespace: str = "default"
+) -> AsyncIterator[None]:
     """A publisher that changes all its records at every tick, through outages of the store."""
 
     async def publish() -> None:
         client = connect(store.url)
-        board = RedisBoard(client, "default")
+        board = RedisBoard(client, namespace)
         publisher = Publisher(board)
         names = [("all", None), *(("channel", f"c{number}") for number in range(1, records))]
         try:
