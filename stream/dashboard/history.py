@@ -15,11 +15,14 @@ import msgspec
 from schemas.keys import ALL, snapshot_key
 from schemas.times import parse_time, rfc3339, to_ms
 from stream.dashboard.records import Records
+from stream.pipeline.take_snapshot import Header
 
 SECONDS: Final = 900
 STEP_MS: Final = 1000
 LONGEST_STEP: Final = 5
 """Seconds by which `as_of` may move between two readings and be drawn through; above it is a gap."""
+FEW_RECORDS: Final = 100
+"""A backlog of no more is the ordinary way of a worker between two fetches."""
 TRACKS_KEPT: Final = 64
 """Sites and segments; the one asked for longest ago makes room."""
 
@@ -64,7 +67,7 @@ class Track:
         self._second = 0  # the newest
         self._totals: Figures = {}  # of the counts that grow, at that second
 
-    def add(self, second: int, figures: Figures) -> None:
+    def add(self, second: int, figures: Figures, *, growth_known: bool = True) -> None:
         """The figures as of a second; those of the newest one may come again."""
         step = second - self._second
         if step < 0:  # event time went back: another store, or one restored
@@ -73,7 +76,7 @@ class Track:
         drawn = range(self._second + 1, second) if step <= LONGEST_STEP else ()
         for one in SERIES:
             line = self._lines[one.name]
-            value = self._value(one, figures, step)
+            value = self._value(one, figures, step) if growth_known or not one.per_s else math.nan
             for missed in range(max(self._second + 1, second - SECONDS + 1), second):
                 line[missed % SECONDS] = value if missed in drawn else math.nan
             if step or not one.per_s:
@@ -109,16 +112,27 @@ class History:
     """The tracks of the whole sites, and of the segments somebody asked for since."""
 
     def __init__(self) -> None:
+        self._position = self._waiting = 0  # records counted, and those known to be readable
         self._tracks: OrderedDict[tuple[str, str], Track] = OrderedDict()
 
-    def take(self, as_of: str, records: Records) -> None:
+    def take(self, header: Header, records: Records) -> None:
         """Add what is held now to every track."""
-        second = to_ms(parse_time(as_of)) // STEP_MS
+        if header.as_of is None:
+            return
+        second = to_ms(parse_time(header.as_of)) // STEP_MS
+        backlog = self._was_backlog(header)
         for site in records.sites()[:TRACKS_KEPT]:
             if len(self._tracks) < TRACKS_KEPT:
                 self._tracks.setdefault((site, ALL), Track())
         for (site, segment), track in self._tracks.items():
-            track.add(second, _figures(records, site, segment))
+            track.add(second, _figures(records, site, segment), growth_known=not backlog)
+
+    def _was_backlog(self, header: Header) -> bool:
+        """Whether much of what was counted since the last time had waited: it did not happen just now."""
+        position = sum(sum(topic.values()) for topic in header.positions.values())
+        counted, waited = position - self._position, self._waiting
+        self._position, self._waiting = position, header.completeness.lag_records or 0
+        return waited > max(FEW_RECORDS, counted // 2)
 
     def answer(self, site: str, segment: str, records: Records, now_ms: int) -> dict[str, Any]:
         """The body of GET /api/v1/history. What there is and was not followed is from now on."""

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 SHORTEST_PAUSE_S: Final = 0.2
 """Five readings a second are as many as anybody sees."""
 PAUSE_PER_COST: Final = 4
-"""Of a large board a reading takes long: the pause after it is so many times as long."""
+"""Of a large board a reading takes long: the pause after it is so many times as long, up to the longest."""
 LONGEST_PAUSE_S: Final = 1.0
 """Without news a lost announcement is made up for, and an outage noticed."""
 BEAT_S: Final = 1.0
@@ -118,7 +118,7 @@ class BoardReader:
             self._news.clear()
             await self.read()
             cost_s = time.perf_counter() - started
-            await asyncio.sleep(max(SHORTEST_PAUSE_S, PAUSE_PER_COST * cost_s))
+            await asyncio.sleep(min(max(SHORTEST_PAUSE_S, PAUSE_PER_COST * cost_s), LONGEST_PAUSE_S))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), LONGEST_PAUSE_S)
 
@@ -166,8 +166,8 @@ class BoardReader:
         else:
             heard_ms = now_ms if header != before.header else before.silent_since_ms
         self._sight = Sight(header, len(self._records), heard_ms)
-        if header is not None and header.as_of is not None:
-            self._history.take(header.as_of, self._records)
+        if header is not None:
+            self._history.take(header, self._records)
         self._advance(difference)
 
     def _advance(self, difference: Difference) -> None:

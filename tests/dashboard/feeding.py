@@ -49,6 +49,7 @@ class Publisher:
         self._token: Token | None = None
         self._sequence = 0
         self.completeness = COMPLETE
+        self.positions: dict[str, dict[int, int]] = {}
 
     async def publish(self, *records: dict[str, Any], at_ms: int, gone: Sequence[str] = ()) -> None:
         """One tick at that time: these records changed, those keys are gone."""
@@ -57,7 +58,7 @@ class Publisher:
             self._sequence = self._token.sequence
         self._sequence += 1
         now = rfc3339(at_ms)
-        header = Header(self._sequence, now, now, True, self.completeness, {})
+        header = Header(self._sequence, now, now, True, self.completeness, self.positions)
         raw = {key_of(one): json.dumps(one | {"sequence": self._sequence}).encode() for one in records}
         assert await self._board.write(self._token, self._sequence, msgspec.json.encode(header), raw, gone)
 

@@ -9,6 +9,7 @@ import pytest
 from schemas.times import rfc3339
 from stream.dashboard import history
 from stream.dashboard.history import SECONDS, SERIES, Track
+from stream.pipeline.take_snapshot import Completeness
 from tests.dashboard.feeding import START_MS, Stage, record
 
 START = START_MS // 1000
@@ -37,6 +38,18 @@ async def test_a_count_that_grows_is_drawn_by_the_second(stage: Stage) -> None:
     assert (await line(stage, "active_visitors"))[-5:] == [None, 7, 7, 7, 7]
     stage.now_ms += 2000
     assert (await line(stage, "page_views_per_s"))[-4:] == [0, 7, None, None]
+
+
+async def test_what_waited_does_not_look_like_a_rush(stage: Stage) -> None:
+    def stands(read: int, waiting: int) -> None:
+        stage.publisher.positions = {"views": {0: read}}
+        stage.publisher.completeness = Completeness("catching_up", 1, 0, None, waiting, 0, 0)
+
+    for read, waiting in ((100, 0), (110, 2_000), (2_100, 50), (2_110, 1_000), (22_110, 1_000), (42_110, 0)):
+        stands(read, waiting)
+        await second(stage, read)
+    assert (await line(stage, "page_views_per_s"))[-5:] == [10, None, 10, 20_000, 20_000]
+    assert (await line(stage, "active_visitors"))[-5:] == [7] * 5
 
 
 async def test_several_readings_of_one_second_count_once(stage: Stage) -> None:
