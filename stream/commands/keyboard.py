@@ -1,9 +1,11 @@
-"""Single keys from the terminal, without Enter and without echo; nothing where there is no terminal."""
+"""Keys from the terminal as they are pressed, without Enter and without echo, and when its size changes."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,22 +17,26 @@ except ImportError:  # no POSIX terminal: Ctrl-C still ends
 
 
 @contextlib.contextmanager
-def pressed_keys() -> Iterator[Callable[[], str]]:
-    """Yields a function that returns what was typed since the last call ('' if nothing)."""
+def terminal_events(pressed: Callable[[str], None], resized: Callable[[], None]) -> Iterator[None]:
+    """Calls back from the event loop, whatever else it waits for. Without a terminal nothing comes."""
     if termios is None or not sys.stdin.isatty():
-        yield lambda: ""
+        yield
         return
-    number = sys.stdin.fileno()
+    loop, number = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def read() -> None:
+        keys = os.read(number, 64)
+        if not keys:  # the terminal is gone
+            loop.remove_reader(number)
+        pressed(keys.decode("ascii", "ignore"))
+
     before = termios.tcgetattr(number)
     tty.setcbreak(number)
+    loop.add_reader(number, read)
+    loop.add_signal_handler(signal.SIGWINCH, resized)
     try:
-        yield lambda: _waiting(number)
+        yield
     finally:
+        loop.remove_signal_handler(signal.SIGWINCH)
+        loop.remove_reader(number)
         termios.tcsetattr(number, termios.TCSADRAIN, before)
-
-
-def _waiting(number: int) -> str:
-    import select
-
-    ready, _, _ = select.select([number], [], [], 0)
-    return os.read(number, 64).decode("ascii", "ignore") if ready else ""

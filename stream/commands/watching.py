@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from rich.text import Text
 from stream.commands.board_view import LABEL_WIDTH, WINDOW_WIDTH, View, screen
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import Published, windows_in_order
-from stream.commands.keyboard import pressed_keys
+from stream.commands.keyboard import terminal_events
 from stream.demo import note
 from stream.pipeline.ports import SnapshotBoard, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.take_snapshot import Header, decode_header
@@ -40,6 +40,7 @@ KEYS_PER_SCAN: Final = 1000
 """The store looks at so many keys per round trip; there are a dozen of them in each partition."""
 SHOWN_NAMESPACES: Final = 4
 KEYS: Final = "q quits   s next site"
+QUIT: Final = "qQ\x03"
 
 _decode = msgspec.json.Decoder(Published).decode
 
@@ -57,6 +58,13 @@ class Choice(msgspec.Struct, frozen=True):
             and (not self.windows or record.window.name in self.windows)
             and self.segment in ("*", record.segment_name)
         )
+
+
+class Typed:
+    """What was typed and not obeyed yet."""
+
+    keys = ""
+    quit = False
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -138,19 +146,38 @@ async def print_changes(settings: Settings, choice: Choice) -> None:
 
 async def watch(settings: Settings, choice: Choice) -> int:
     """The live screen, until q or Ctrl-C."""
+    news, typed = asyncio.Event(), Typed()
+    showing = asyncio.ensure_future(_show(settings, choice, typed, news))
+
+    def pressed(keys: str) -> None:
+        typed.keys += keys
+        # An escape alone is the key; with more behind it an arrow or the like. Nothing: the terminal is gone.
+        typed.quit = typed.quit or keys in ("\x1b", "") or any(key in QUIT for key in keys)
+        if typed.quit:
+            showing.cancel()  # also while the store does not answer
+        news.set()
+
+    with terminal_events(pressed, news.set):
+        try:
+            await showing
+        except asyncio.CancelledError:
+            if not typed.quit:  # Ctrl-C
+                raise
+    return DONE
+
+
+async def _show(settings: Settings, choice: Choice, typed: Typed, news: asyncio.Event) -> None:
+    """Draw at every announcement, every second, and when `news` is set."""
     console = Console(highlight=False)
     others: tuple[str, ...] | None = None
     async with opened_board(settings) as board:
-        with pressed_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
-            async for reading, problem in _survived(board):
-                choice, quit_ = _obey(keys, reading, _pinned(reading, choice))
-                if quit_:
-                    break
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            async for reading, problem in _survived(board, news):
+                choice = _obeying(typed, reading, _pinned(reading, choice))
                 if reading is None and problem is None and others is None:
                     others = await other_namespaces(settings)
                 nothing = nothing_yet(settings, others or ())
                 live.update(_shown(reading, choice, problem, console, nothing), refresh=True)
-    return DONE
 
 
 def _shown(
@@ -170,14 +197,13 @@ def _one_line(text: str, style: str) -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _obey(keys: Callable[[], str], reading: Reading | None, choice: Choice) -> tuple[Choice, bool]:
-    """Apply the keys pressed since the last screen; returns the choice and whether to end."""
-    for key in keys():
-        if key in "qQ\x03\x1b":
-            return choice, True
+def _obeying(typed: Typed, reading: Reading | None, choice: Choice) -> Choice:
+    """The choice after the keys pressed since the last screen."""
+    keys, typed.keys = typed.keys, ""
+    for key in keys:
         if key in "sS" and reading is not None:
             choice = msgspec.structs.replace(choice, site=_next_site(reading, choice))
-    return choice, False
+    return choice
 
 
 def _pinned(reading: Reading | None, choice: Choice) -> Choice:
@@ -193,9 +219,9 @@ def _next_site(reading: Reading, choice: Choice) -> str | None:
     return sites[(sites.index(shown) + 1) % len(sites)] if shown in sites else choice.site
 
 
-async def readings(board: SnapshotBoard) -> AsyncGenerator[Reading | None]:
-    """The board at every announcement and each second. Raises StoreUnreachable."""
-    news = asyncio.Event()
+async def readings(board: SnapshotBoard, news: asyncio.Event | None = None) -> AsyncGenerator[Reading | None]:
+    """The board at every announcement, each second, and when `news` is set. Raises StoreUnreachable."""
+    news = news or asyncio.Event()
 
     async def listen() -> None:
         async for _ in board.announcements():
@@ -206,25 +232,32 @@ async def readings(board: SnapshotBoard) -> AsyncGenerator[Reading | None]:
         while True:
             yield await read_board(board)
             await asyncio.sleep(SHORTEST_PAUSE_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LONGEST_PAUSE_S)
-            news.clear()
+            await _news_or_pause(news)
     finally:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
 
 
-async def _survived(board: SnapshotBoard) -> AsyncIterator[tuple[Reading | None, str | None]]:
+async def _survived(
+    board: SnapshotBoard, news: asyncio.Event
+) -> AsyncIterator[tuple[Reading | None, str | None]]:
     """Readings through outages of the store: the last one stays, with the reason why it is old."""
     last: Reading | None = None
     while True:
         try:
-            async with contextlib.aclosing(readings(board)) as stream:
+            async with contextlib.aclosing(readings(board, news)) as stream:
                 async for last in stream:
                     yield last, None
         except StoreUnreachable as error:
             yield last, str(error)
-            await asyncio.sleep(LONGEST_PAUSE_S)
+            await asyncio.sleep(SHORTEST_PAUSE_S)
+            await _news_or_pause(news)
+
+
+async def _news_or_pause(news: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), LONGEST_PAUSE_S)
+    news.clear()
 
 
 def _check_choice(reading: Reading, choice: Choice) -> None:

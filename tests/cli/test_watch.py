@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from schemas.snapshots import KpiSnapshot
 from stream.demo import note
 from stream.demo.servers import EmbeddedStore
+from stream.tables.redis_client import TIMEOUT_S
 from tests.cli.conftest import ROOT
 from tests.cli.publishing import publish
 
@@ -57,17 +61,22 @@ class Terminal:
     def press(self, key: bytes) -> None:
         os.write(self._master, key)
 
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)  # what the kernel does for a controlling terminal
+
 
 @contextmanager
 def terminal(*arguments: str, **variables: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
-    size = {"COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-m", "stream", *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **size, **variables},
+        env={**own, "PYTHONPATH": str(ROOT), "TERM": "xterm", **variables},
         start_new_session=True,
     )
     os.close(slave)
@@ -90,6 +99,35 @@ async def test_watch_moves_and_obeys_keys(store: EmbeddedStore) -> None:
         await shown.shows("another")
         shown.press(b"q")
         assert await shown.ended() == 0
+
+
+async def test_watch_fits_the_terminal_when_it_changes(store: EmbeddedStore) -> None:
+    await publish(store, "cli-size", age_ms=60_000)  # nobody publishes: nothing but the size changes
+    with terminal("watch", LATIDO_REDIS=store.url, LATIDO_NAMESPACE="cli-size") as shown:
+        await shown.shows("CSAT")
+        shown.resize(60, 9)
+        await shown.shows("... ")
+        await shown.shows(" more")
+        shown.press(b"\x1b[A")
+        shown.resize(120, 40)
+        await shown.shows("CSAT")
+        shown.press(b"\x1b")
+        assert await shown.ended() == 0
+
+
+async def test_q_ends_it_while_the_store_does_not_answer() -> None:
+    with EmbeddedStore() as own, terminal("watch", LATIDO_REDIS=own.url) as shown:
+        await publish(own, "default")
+        await shown.shows("complete")
+        os.kill(own.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(1.5)  # a reading is under way
+            shown.press(b"q")
+            pressed_at = time.monotonic()
+            assert await shown.ended() == 0
+            assert time.monotonic() - pressed_at < TIMEOUT_S - 1.5
+        finally:
+            os.kill(own.pid, signal.SIGCONT)
 
 
 async def test_the_demo_keeps_its_addresses_at_the_foot(store: EmbeddedStore) -> None:
