@@ -1,11 +1,11 @@
-# One image for every process of latido; the command says which: worker, collector, topics, ...
+# One image for every process of latido; the command says which: worker, collector, dashboard, ...
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 COPY schemas schemas
 COPY stream stream
 RUN python -m venv /opt/latido \
- && /opt/latido/bin/pip install --no-cache-dir --constraint constraints.txt ".[worker,collector]"
+ && /opt/latido/bin/pip install --no-cache-dir --constraint constraints.txt ".[worker,collector,dashboard]"
 
 FROM python:3.13-slim
 RUN useradd --system --create-home --uid 10001 latido

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Final
 
 from stream.dashboard.openapi import ERRORS, PATHS, Parameter, Path
+
+MOST_NAMES: Final = 12
+"""More names than that are looked up in the registry."""
 
 
 def as_html() -> str:
@@ -24,27 +28,39 @@ def as_html() -> str:
 
 
 def _section(one: Path) -> str:
-    rows = "".join(_row(parameter) for parameter in one.parameters)
-    table = (
+    link = escape(one.path + one.example)
+    errors = "".join(f"<li><code>{status}</code> {escape(ERRORS[status])}</li>" for status in one.errors)
+    told = f"<ul>{errors}</ul>" if errors else ""
+    return (
+        f'<section><h2 id="{_anchor(one)}">{escape(one.summary)}</h2>'
+        f"<p><code>GET {escape(one.path)}</code></p><p>{_with_code(one.text)}</p>{_parameters(one)}"
+        f'<p>Try <a href="{link}"><code>{link}</code></a></p>{told}</section>'
+    )
+
+
+def _parameters(one: Path) -> str:
+    """A table; where another path takes the same ones, a word about that."""
+    if not one.parameters:
+        return "<p>No parameters.</p>"
+    first = next(path for path in PATHS if path.parameters == one.parameters)
+    if first is not one:
+        return f'<p>Takes what <a href="#{_anchor(first)}">{escape(first.path)}</a> takes.</p>'
+    rows = "".join(map(_row, one.parameters))
+    return (
         '<div class="scroll"><table><thead><tr><th scope="col">parameter</th><th scope="col">means</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
-        if rows else "<p>No parameters.</p>"
-    )  # fmt: skip
-    errors = "; ".join(f"{status} {ERRORS[status]}" for status in one.errors)
-    link = escape(one.path + one.example)
-    told = f" {escape(errors)}" if errors else ""
-    return (
-        f"<section><h2>{escape(one.summary)}</h2><p><code>GET {escape(one.path)}</code></p>"
-        f"<p>{_with_code(one.text)}</p>{table}"
-        f'<p>Try <a href="{link}"><code>{link}</code></a>.{told}</p></section>'
     )
 
 
 def _row(one: Parameter) -> str:
     names = one.schema.get("enum", ())
-    there = f" One of {', '.join(names)}." if names else ""
+    there = f" One of {', '.join(names)}." if 0 < len(names) <= MOST_NAMES else ""
     again = " May be repeated." if one.repeated else ""
     return f"<tr><td><code>{escape(one.name)}</code></td><td>{_with_code(one.text + there + again)}</td></tr>"
+
+
+def _anchor(one: Path) -> str:
+    return one.path.rpartition("/")[2]
 
 
 def _with_code(text: str) -> str:

@@ -45,7 +45,9 @@ class Path(NamedTuple):
     errors: Sequence[int] = ()
 
 
-_KPI: Final = Parameter("kpi", "Only these KPIs.", {"enum": list(KPIS)}, repeated=True)
+_KPI: Final = Parameter(
+    "kpi", "Only these KPIs, such as `nps`: /api/v1/registry lists all.", {"enum": list(KPIS)}, repeated=True
+)
 _SITE: Final = Parameter("site", "Only these sites.", _TEXT, repeated=True)
 _ONE_SITE: Final = Parameter("site", "Else the first one.", _TEXT)
 _WINDOW: Final[Schema] = {"enum": [*WINDOWS, ALL_TIME]}

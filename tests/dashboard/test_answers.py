@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ def test_the_document_names_every_path_and_filter() -> None:
     page = as_html()
     for one in PATHS:
         assert f"<code>GET {one.path}</code>" in page
+        assert f'href="{escape(one.path + one.example)}"' in page
         for parameter in one.parameters:
             assert f"<td><code>{parameter.name}</code></td>" in page
     assert not re.search(r"<script|style=|onclick", page)

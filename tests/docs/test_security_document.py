@@ -16,5 +16,5 @@ def test_the_rights_on_kafka() -> None:
 
 
 def test_the_rights_on_the_store() -> None:
-    [block] = [block for block in TEXT.split("```") if "~latido:*" in block]
+    [block] = [block for block in TEXT.split("```") if "~latido:*" in block and "+hset" in block]
     assert tuple(block.split()) == ACL_RULES
