@@ -19,6 +19,12 @@ from stream.serving.listening import is_local
 
 COOKIE: Final = "latido-dashboard"
 PAGE: Final = "/"
+AGAIN: Final = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0">'
+    '<title>latido</title><p><a href="">Open the page</a>.</p></html>'
+)
+"""To who follows a link from elsewhere: a browser keeps its cookie to itself then, and brings it when our own
+page asks."""
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'; object-src 'none'",
@@ -50,7 +56,7 @@ class Guard:
         host = request.headers.get("host", "")
         if not self._is_ours(host):
             return refusal(421, "this host name is not ours; add it to hosts of [dashboard]")
-        if _is_foreign(request, host):
+        if _is_foreign(request) and not _is_navigation(request):
             return refusal(403, "pages of other origins may not read this")
         return self._answer_without_token(request)
 
@@ -74,6 +80,8 @@ class Guard:
             return _entered(request, token)
         if has_token(request, token) or same(request.cookies.get(COOKIE, ""), _cookie_of(token)):
             return None
+        if _is_foreign(request):
+            return Response(AGAIN, media_type="text/html")
         return refusal(
             401,
             "send the token as 'Authorization: Bearer TOKEN'; in a browser open /?token=TOKEN once",
@@ -100,12 +108,11 @@ def _cookie_of(token: str) -> str:
     return hashlib.sha256(f"{COOKIE}:{token}".encode()).hexdigest()
 
 
-def _is_foreign(request: Request, host: str) -> bool:
+def _is_foreign(request: Request) -> bool:
     """Whether a page of another origin makes a browser ask. Browsers say so, others do not matter here."""
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return not _is_navigation(request)
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    own = origin is None or urlsplit(origin).netloc.lower() == request.headers["host"].lower()
+    return not own or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def _is_navigation(request: Request) -> bool:

@@ -152,6 +152,22 @@ async def test_a_browser_brings_the_token_once_and_keeps_something_else() -> Non
         assert (await http.get("/api/v1/kpis")).status_code == 401
 
 
+async def test_a_link_from_elsewhere_leads_in_by_a_page_of_ours() -> None:
+    stage = Stage(token=TOKEN)
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}  # a strict cookie is not sent then
+    entered = await stage.get(f"/?token={TOKEN}", **link)
+    cookie = entered.headers["set-cookie"].partition(";")[0]
+    between = await stage.get("/", **link)
+    assert (between.status_code, between.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert 'http-equiv="refresh" content="0"' in between.text
+    ours = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate"}
+    assert (await stage.get("/", **ours)).status_code == 401
+    page = await stage.get("/", **ours, cookie=cookie)
+    assert page.status_code == 200
+    assert "http-equiv" not in page.text
+    assert (await stage.get("/api/v1/kpis", **link)).status_code == 403
+
+
 async def test_behind_tls_the_cookie_stays_there() -> None:
     transport = httpx.ASGITransport(Stage(token=TOKEN).app)
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
