@@ -6,11 +6,13 @@ server is an error, never a skip.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
 from tests.servers import RealKafka, RealRedis
@@ -46,6 +48,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("real")]
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """What a test changes about logs is put back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.core.kpi import WHOLE, Definition
 from stream.core.registry import FAMILIES, KPIS
-from stream.core.windows import ALL_TIME, ROLLING, SETTLED
+from stream.pipeline.catalogue import dimensions_of, entries, windows_of
 
 _BETTER = {"up": "higher", "down": "lower", None: "-"}
 _HEAD = """# KPIs
@@ -25,40 +24,8 @@ settings name (`dimension_pairs`).
 """
 
 
-class Entry(msgspec.Struct):
-    """One KPI, for programs."""
-
-    id: str
-    family: str
-    label: str
-    meaning: str
-    unit: str
-    formula: str
-    source: str
-    better: str | None
-    windows: tuple[str, ...]
-    dimensions: tuple[str, ...]
-
-
-def windows_of(one: Definition) -> tuple[str, ...]:
-    """The windows a KPI is published for, from short to long."""
-    names = (*(window.name for window in ROLLING), ALL_TIME, *SETTLED)
-    return tuple(name for name in names if name in one.windows)
-
-
-def dimensions_of(one: Definition) -> tuple[str, ...]:
-    """The whole site first, then the dimensions by name."""
-    return tuple(sorted(one.dimensions, key=lambda name: (name != WHOLE, name)))
-
-
 def as_json_lines() -> Iterator[str]:
-    for family, definitions in FAMILIES.items():
-        for one in definitions:
-            entry = Entry(
-                one.id, family, one.label, one.meaning, one.unit, one.formula, one.source, one.better,
-                windows_of(one), dimensions_of(one),
-            )  # fmt: skip
-            yield msgspec.json.encode(entry).decode()
+    return (msgspec.json.encode(entry).decode() for entry in entries())
 
 
 def show() -> None:

@@ -32,10 +32,10 @@ from stream.dashboard.guard import SECURITY_HEADERS, Guard, refusal
 from stream.dashboard.health import health_of
 from stream.dashboard.openapi import document
 from stream.dashboard.reader import BoardReader
-from stream.dashboard.registry import entries
 from stream.dashboard.selection import BadQuery, Selection, check_names, read_selection
 from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
+from stream.pipeline.catalogue import entries
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
 from stream.serving.middleware import AccessLog, SecurityHeaders
 

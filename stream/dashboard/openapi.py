@@ -13,9 +13,9 @@ from stream.core.registry import KPIS
 from stream.core.windows import ALL_TIME, WINDOWS
 from stream.dashboard.health import Health
 from stream.dashboard.history import SECONDS, SERIES
-from stream.dashboard.registry import Entry
 from stream.dashboard.selection import DIMENSIONS, MOST_RECORDS
 from stream.dashboard.state import State
+from stream.pipeline.catalogue import Entry
 from stream.pipeline.explain import Explanation
 from stream.pipeline.take_results import ResultRecord
 from stream.pipeline.take_snapshot import Header, SnapshotRecord

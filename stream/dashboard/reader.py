@@ -28,6 +28,8 @@ PAUSE_PER_COST: Final = 4
 """Of a large board a reading takes long: the pause after it is so many times as long, up to the longest."""
 LONGEST_PAUSE_S: Final = 1.0
 """Without news a lost announcement is made up for, and an outage noticed."""
+SUBSCRIBE_AGAIN_S: Final = 10.0
+"""After a refusal; what an outage broke the board mends itself."""
 BEAT_S: Final = 1.0
 """Viewers hear at least so often: the age of what they show moves on."""
 COMES_BACK_WITHIN_S: Final = 15.0
@@ -107,10 +109,12 @@ class BoardReader:
 
     async def _listen(self) -> None:
         while True:
-            with contextlib.suppress(StoreUnreachable, StoreMisconfigured):
+            try:
                 async for _ in self._board.announcements():
                     self._news.set()
-            await asyncio.sleep(LONGEST_PAUSE_S)
+            except (StoreUnreachable, StoreMisconfigured) as error:
+                log.warning("announcements cannot be heard; figures move each second", reason=str(error))
+            await asyncio.sleep(SUBSCRIBE_AGAIN_S)
 
     async def _read_on(self) -> None:
         while True:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -18,14 +17,7 @@ from stream.telemetry import LONGEST_VALUE, REPEATS_PER_PERIOD, RepeatFilter, es
 HOSTILE = "a\n2026 [info] fake\r\x1b[2J\u202e\u2028\x85</script>\x00😀"
 
 
-@pytest.fixture(autouse=True)
-def logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

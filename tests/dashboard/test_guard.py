@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
+
 import httpx
 import pytest
 
+from stream import telemetry
 from stream.dashboard.config import DashboardConfig
 from stream.serving.listening import NeedsToken
 from tests.dashboard.feeding import Stage, record
@@ -194,3 +199,25 @@ async def test_the_page_is_asked_for_anew_but_not_sent_again(stage: Stage) -> No
         assert first.headers["cache-control"] == "no-cache"
         again = await stage.get(path, **{"if-none-match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_the_log_holds_nothing_of_the_caller(
+    logging_restored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    telemetry.configure("debug", "json", out)
+    monkeypatch.setattr(logging.getLogger("httpx"), "disabled", True)  # the caller's log, not ours
+    stage = Stage(token=TOKEN)
+    await stage.publish(record("geheim"))
+    bearer = {"authorization": f"Bearer {TOKEN}", "user-agent": "geheim", "referer": "http://geheim.example"}
+    for path in ("/api/v1/kpis?site=geheim", "/api/v1/explain?kpi=geheim", "/geheim", "/static/geheim", "/"):
+        await stage.get(path, **bearer)
+    await stage.get(f"/?token={TOKEN}&geheim=1")
+    await stage.get("/", host="geheim.example")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["path"], line["status"], line["level"]) for line in lines] == [
+        ("/api/v1/kpis", 200, "debug"), ("/api/v1/explain", 400, "info"), ("(other)", 404, "info"),
+        ("(other)", 404, "info"), ("/", 200, "debug"), ("/", 303, "debug"), ("/", 421, "info"),
+    ]  # fmt: skip
+    assert "geheim" not in out.getvalue()
+    assert TOKEN not in out.getvalue()

@@ -190,6 +190,53 @@ async def test_silence_and_age_are_told_without_news(stage: Stage, monkeypatch: 
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_silence_is_told_while_the_store_does_not_answer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BEAT_S", 0.01)
+    monkeypatch.setattr(reader, "SHORTEST_PAUSE_S", 0.0)
+    monkeypatch.setattr(reader, "LONGEST_PAUSE_S", 0.0)
+    await stage.publish(record())
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def hanging() -> bytes | None:
+        asked.set()
+        await answered.wait()
+        return None
+
+    monkeypatch.setattr(stage.board, "read_header", hanging)
+    running = asyncio.create_task(stage.reader.run())
+    try:
+        async with viewer(stage) as one, asyncio.timeout(LIMIT_S):
+            await asked.wait()
+            stage.now_ms += 3_001
+            while (await one.next()).body["state"]["status"] != "stale":
+                pass
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_nobody_comes_back_to_is_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stage.publish(record())
+    async with viewer(stage) as one:
+        last = await one.next()
+        stage.reader._forget_feeds()
+        assert list(stage.reader._feeds) == [Selection()]
+    stage.reader._forget_feeds()
+    async with viewer(stage, last_id=last.id) as again:
+        assert (await again.next()).name == "state"
+    for number in range(40):
+        async with viewer(stage, Selection(sites=(str(number),))):
+            pass
+    stage.reader._forget_feeds()
+    assert len(stage.reader._feeds) == reader.FEEDS_KEPT
+    assert Selection(sites=("39",)) in stage.reader._feeds
+    monkeypatch.setattr(reader, "COMES_BACK_WITHIN_S", -1.0)
+    stage.reader._forget_feeds()
+    assert not stage.reader._feeds
+
+
 async def test_viewers_of_the_same_share_every_byte(stage: Stage) -> None:
     await stage.publish(record())
     with stage.reader.viewing(Selection()) as one, stage.reader.viewing(Selection()) as other:

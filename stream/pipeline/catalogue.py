@@ -1,4 +1,4 @@
-"""The KPIs as programs read about them."""
+"""The registry of KPIs for readers: each with its windows from short to long and its dimensions."""
 
 from __future__ import annotations
 
