@@ -77,9 +77,9 @@ async def publishing(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until_status(url: str, wanted: str, limit_s: float = LIMIT_S) -> dict[str, Any]:
+async def until_status(url: str, wanted: str) -> dict[str, Any]:
     """Ask until the state is that; returns it."""
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + LIMIT_S
     async with httpx.AsyncClient() as http:
         while True:
             state: dict[str, Any] = (await http.get(f"{url}/api/v1/kpis")).json()["state"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,60 +11,79 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from stream.dashboard.state import STALE_AFTER_MS
 from stream.demo.servers import EmbeddedStore
 from tests.dashboard.process import LIMIT_S, ROOT, dashboard, publishing, until_status
 from tests.dashboard.test_guard import TOKEN
 
-STALE_WITHIN_S = 5.0
+STALE_WITHIN_MS = 5_000
+BUSY_S = 4.0
+"""A sign of life comes each second; a machine that runs other tests, too, is late."""
 
 
-async def events_of(http: httpx.AsyncClient, url: str, **headers: str) -> AsyncIterator[tuple[str, str, Any]]:
-    """(id, name, body) of each event of the stream."""
-    async with http.stream("GET", f"{url}/api/v1/kpis/stream", headers=headers, timeout=LIMIT_S) as answer:
+class Events:
+    """The events of a stream, as (id, name, body)."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._lines = answer.aiter_lines()
+
+    async def next(self) -> tuple[str, str, Any]:
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                name, _, value = (line := await anext(self._lines)).partition(": ")
+                fields[name] = value
+                if not line and "data" in fields:
+                    return fields["id"], fields["event"], json.loads(fields["data"])
+
+    async def until_status(self, wanted: str) -> dict[str, Any]:
+        """Read on until the state is that; returns it. Something comes every second or two."""
+        heard_s = time.monotonic()
+        while True:
+            state: dict[str, Any] = (await self.next())[2]["state"]
+            assert time.monotonic() - heard_s < BUSY_S
+            heard_s = time.monotonic()
+            if state["status"] == wanted:
+                return state
+
+
+@asynccontextmanager
+async def stream(url: str, **headers: str) -> AsyncIterator[Events]:
+    async with (
+        httpx.AsyncClient(timeout=LIMIT_S) as http,
+        http.stream("GET", f"{url}/api/v1/kpis/stream", headers=headers) as answer,
+    ):
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/event-stream"
-        fields: dict[str, str] = {}
-        async for line in answer.aiter_lines():
-            name, _, value = line.partition(": ")
-            fields[name] = value
-            if not line and "data" in fields:
-                yield fields["id"], fields["event"], json.loads(fields["data"])
-                fields = {}
+        yield Events(answer)
 
 
 async def test_a_stream_says_when_the_publisher_falls_silent_and_when_it_is_back(
     own_store: EmbeddedStore, tmp_path: Path
 ) -> None:
     with dashboard(own_store.url, tmp_path) as (process, url):
-        async with httpx.AsyncClient() as http:
-            events = events_of(http, url)
-            assert (await anext(events))[2]["state"]["status"] == "empty"
+        async with stream(url) as events:
+            assert (await events.next())[2]["state"]["status"] == "empty"
             async with publishing(own_store):
-                async for event_id, name, body in events:
-                    if name == "change" and body["records"][0]["kpis"]["sessions"]["value"] > 3:
-                        last_id = event_id
-                        break
-                assert body["state"]["status"] == "complete"
-            silent_at = heard_at = time.monotonic()
-            async for _, _, body in events:
-                assert time.monotonic() - heard_at < 2  # a sign of life at least so often
-                heard_at = time.monotonic()
-                if body["state"]["status"] == "stale":
-                    break
-            assert time.monotonic() - silent_at < STALE_WITHIN_S
+                name, sessions = "", 0
+                while sessions < 3:
+                    last_id, name, body = await events.next()
+                    for one in body.get("records", ()):
+                        sessions = one["kpis"]["sessions"]["value"]
+                assert (name, body["state"]["status"]) == ("change", "complete")
+            state = await events.until_status("stale")
+            assert STALE_AFTER_MS < state["age_ms"] < STALE_WITHIN_MS
             async with publishing(own_store):
-                async for _, _, body in events:
-                    if body["state"]["status"] == "complete":
-                        break
-            async for _, name, _ in events_of(http, url, **{"last-event-id": last_id}):
-                assert name == "change"
-                break
+                await events.until_status("complete")
+            async with stream(url, **{"last-event-id": last_id}) as again:
+                assert (await again.next())[1] == "change"
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0
     assert [line for line in read_log(tmp_path) if line["level"] != "info"] == []
@@ -76,16 +96,16 @@ async def test_a_store_that_goes_is_named_and_comes_back_by_itself(
         async with publishing(own_store):
             await until_status(url, "complete")
             own_store.kill()
-            state = await until_status(url, "unreachable", STALE_WITHIN_S)
+            state = await until_status(url, "unreachable")
             assert f"127.0.0.1:{own_store.port}" in state["text"]
             async with httpx.AsyncClient() as http:
                 assert (await http.get(f"{url}/api/v1/health")).status_code == 503
                 assert (await http.get(f"{url}/api/v1/results")).status_code == 503
-                async for _, name, body in events_of(http, url):
-                    assert body["state"]["status"] == "unreachable"
-                    assert name == "snapshot"
-                    break
-            await own_store.start_async()
+            async with stream(url) as events:
+                _, name, body = await events.next()
+                assert (name, body["state"]["status"]) == ("snapshot", "unreachable")
+                await own_store.start_async()
+                await events.until_status("complete")
             await until_status(url, "complete")
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) == 130
