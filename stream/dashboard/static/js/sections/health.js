@@ -1,0 +1,74 @@
+// Whether the numbers may be trusted: how much of the input is in, what was left out, who counts.
+import { age, clock, count } from "../format.js";
+import { html } from "../html.js";
+import { useAnswer } from "../live.js";
+import { usePage } from "../page.js";
+import { Card } from "../parts/card.js";
+
+/** @typedef {import("../types.js").View} View */
+
+const HEALTH_EVERY_MS = 2_000;
+
+/** @param {{view: View, seen: boolean}} props */
+export function Health({ view, seen }) {
+  const { wall } = usePage();
+  const health = useAnswer("health", HEALTH_EVERY_MS, seen && !wall);
+  return html`<${Facts} view=${view} />
+    ${!wall && html`<${Partitions} partitions=${health?.partitions ?? []} now=${health?.state.now} />
+      <${Refusals} health=${health} />
+      <${Workers} workers=${health?.workers ?? []} />`}`;
+}
+
+/** @param {{view: View}} props */
+function Facts({ view }) {
+  const { fresh } = usePage();
+  const found = view.header?.completeness;
+  /** @type {[string, string, string][]} */
+  const facts = [
+    ["as_of", clock(view.header?.as_of), "as of"],
+    ["age", fresh.ageMs === null ? "–" : age(fresh.ageMs), "snapshot age"],
+    ["partitions", found ? `${found.partitions_current} of ${found.partitions}` : "–", "partitions current"],
+    ["lag_records", count(found?.lag_records), "records to be read"],
+    ["late_records", count(found?.late_records), "late"],
+    ["refused_records", count(found?.refused_records), "refused"],
+  ];
+  if (found?.lost_records) facts.push(["lost_records", count(found.lost_records), "lost"]);
+  return html`<${Card} title="Completeness" note=${fresh.text} area="whole health">
+    <dl class="facts-row">${facts.map(([name, value, words]) => html`<div key=${name}><dt>${words}</dt><dd data-health=${name}>${value}</dd></div>`)}</dl>
+    ${found?.held_by && html`<p class="basis">Time is held back by <b>${found.held_by}</b>.</p>`}
+  <//>`;
+}
+
+/** @param {{partitions: any[], now: string}} props */
+function Partitions({ partitions, now }) {
+  return html`<${Card} title="Partitions" area="partitions">
+    ${partitions.length === 0 ? html`<p class="nothing">No partition has been counted yet.</p>` : html`
+    <table class="hours"><thead><tr><th scope="col">partition</th><th scope="col">progress</th><th scope="col" class="n">to be read</th>
+      <th scope="col">worker</th><th scope="col" class="n">written</th></tr></thead>
+      <tbody>${partitions.map((one) => html`<tr key=${one.partition} class=${one.silent || one.behind ? "behind" : ""}>
+        <th scope="row">${one.partition}</th><td>${clock(one.progress)}</td><td class="n">${count(one.lag_records)}</td>
+        <td><bdi class="name">${one.worker ?? "nobody"}</bdi></td>
+        <td class="n">${one.silent ? "silent, " : ""}${age(Date.parse(now) - Date.parse(one.written_at))} ago</td></tr>`)}</tbody></table>`}
+  <//>`;
+}
+
+/** @param {{health: any}} props */
+function Refusals({ health }) {
+  const accounting = Object.entries(health?.accounting ?? {});
+  const letters = Object.entries(health?.dead_letters ?? {});
+  return html`<${Card} title="Every record accounted for" area="refusals">
+    <dl class="pairs">${accounting.map(([name, n]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd>${count(Number(n))}</dd></div>`)}</dl>
+    <h4>Dead letters by reason</h4>
+    ${letters.length === 0 ? html`<p class="nothing">None.</p>` : html`
+    <dl class="pairs">${letters.map(([name, n]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd>${count(Number(n))}</dd></div>`)}</dl>`}
+  <//>`;
+}
+
+/** @param {{workers: any[]}} props */
+function Workers({ workers }) {
+  return html`<${Card} title="Workers" area="workers">
+    ${workers.length === 0 ? html`<p class="nothing">No worker. Start one with <code>latido worker</code>.</p>` : html`
+    <dl class="pairs">${workers.map((one) => html`<div key=${one.id}><dt><bdi class="name">${one.id}</bdi></dt>
+      <dd>${one.silent ? "silent, " : ""}partitions ${one.partitions.join(", ")}</dd></div>`)}</dl>`}
+  <//>`;
+}
