@@ -1,0 +1,90 @@
+"""What the page is fed with: records that the pipeline made of events, put on a board as a publisher does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from schemas.keys import segment_name, snapshot_key
+from schemas.times import rfc3339
+from stream.core.policy import Goal, Policy
+from stream.pipeline.take_snapshot import Completeness, Header
+from stream.replay import run
+from stream.tables.redis_board import RedisBoard
+from stream.tables.redis_client import connect
+
+Record = dict[str, Any]
+COMPLETE: Final = Completeness("complete", 4, 4, None, 0, 3, 1)
+BEAT_S: Final = 0.25
+"""A publisher announces itself at least once a second; four times keeps the tests short."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def records_of(events: Iterable[dict[str, Any]], goals: tuple[Goal, ...] = ()) -> list[Record]:
+    """The snapshot that the pipeline makes of events."""
+    lines = io.BytesIO(b"".join(json.dumps(event).encode() + b"\n" for event in events))
+    made = await run([lines], what="snapshot", policy=Policy(goals=goals), until_final=False)
+    return [json.loads(line) for line in made]
+
+
+def key_of(record: Record) -> str:
+    segment = record["segment"]
+    return snapshot_key(
+        record["site_id"], record["window"]["name"], segment_name(segment["dimension"], segment["value"])
+    )
+
+
+class Publisher:
+    """Writes a board: `put` records, then `beating` to be heard.
+
+    silent: as a worker that died. behind_ms: how long ago that was what it has counted.
+    """
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._client = connect(url)
+        self._board = RedisBoard(self._client, namespace)
+        self._waiting: dict[str, bytes] = {}
+        self._gone: set[str] = set()
+        self._there: set[str] = set()
+        self.silent = False
+        self.completeness = COMPLETE
+        self.behind_ms = 0
+
+    def put(self, records: Iterable[Record]) -> None:
+        """These, and no others, are published from the next beat on."""
+        new = {key_of(record): json.dumps(record).encode() for record in records}
+        self._gone |= self._there - new.keys()
+        self._waiting, self._there = new, set(new)
+
+    @contextlib.asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+            await self._client.aclose()
+
+    async def _beat(self) -> None:
+        token = await self._board.take_token(0)
+        sequence = token.sequence
+        while True:
+            if not self.silent:
+                sequence += 1
+                now, as_of = rfc3339(now_ms()), rfc3339(now_ms() - self.behind_ms)
+                header = Header(sequence, as_of, now, True, self.completeness, {})
+                changed, self._waiting = self._waiting, {}
+                gone, self._gone = sorted(self._gone - changed.keys()), set()
+                assert await self._board.write(token, sequence, msgspec.json.encode(header), changed, gone)
+            await asyncio.sleep(BEAT_S)

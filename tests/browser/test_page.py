@@ -1,0 +1,319 @@
+"""The page in a real browser: its numbers are those published, and it says when they are not of now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from stream.core.policy import Goal
+from stream.demo.processes import DashboardProcess
+from stream.pipeline.take_snapshot import Completeness
+from tests.browser.feed import COMPLETE, Publisher, Record, records_of
+from tests.browser.sight import WITHIN_MS, Sight, looking
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SAYS_SO_WITHIN_MS: Final = 5_000
+"""Of a worker's death, and of a stream that broke: the page must not look as if nothing had happened."""
+DASH: Final = "\u2013"
+SCHEMES: Final = ("light", "dark")
+
+
+def at(seconds: float) -> str:
+    """So many seconds before now."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def event(number: int, kind: str, visitor: str, ago_s: float, **fields: Any) -> dict[str, Any]:
+    about = {"event_id": f"e{number}", "type": kind, "visitor_id": visitor, "occurred_at": at(ago_s)}
+    return about | {"url": "/"} | fields
+
+
+def a_day_at_the_shop(site: str = "shop-es") -> list[dict[str, Any]]:
+    """Ten visitors who see a button, four of whom click; five answer. Two converted."""
+    events: list[dict[str, Any]] = []
+
+    def add(kind: str, visitor: int, ago_s: float, **fields: Any) -> None:
+        events.append(event(len(events), kind, f"v{visitor}", ago_s, site_id=site, **fields))
+
+    for visitor in range(10):
+        add(
+            "page_view",
+            visitor,
+            100,
+            referrer="https://www.google.es/",
+            device="mobile" if visitor < 7 else None,
+        )
+        add("impression", visitor, 95, element_id="cta-top", campaign="spring")
+        if visitor < 4:
+            add("click", visitor, 90, element_id="cta-top", campaign="spring")
+            add("page_view", visitor, 85, url="/pricing")
+        if visitor < 2:
+            add("form_submission", visitor, 80, form_id="signup")
+        if visitor < 5:
+            add(
+                "survey_answer",
+                visitor,
+                70,
+                survey_id="s",
+                survey_kind="nps",
+                score=(10, 9, 9, 8, 3)[visitor],
+            )
+    return sorted(events, key=lambda one: str(one["occurred_at"]))
+
+
+async def published(site: str = "shop-es") -> list[Record]:
+    return await records_of(a_day_at_the_shop(site), (Goal("signup", form_id="signup"),))
+
+
+@contextlib.contextmanager
+def paused(process: DashboardProcess) -> Iterator[None]:
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+async def test_numbers_are_those_published(publisher: Publisher, sight: Sight) -> None:
+    records = await published()
+    publisher.put(records)
+    await sight.open(window="1h", answers="30d")
+    whole = {one["window"]["name"]: one["kpis"] for one in records if one["segment"]["dimension"] == "all"}
+    hour = whole["1h"]
+    await sight.shows("active_visitors", str(whole["5m"]["active_visitors"]["value"]))
+    assert whole["5m"]["active_visitors"]["value"] == 10
+    await sight.shows("sessions_open", str(hour["sessions"]["open"]))
+    await sight.shows("page_views", str(hour["page_views"]["value"]))
+    assert hour["page_views"]["value"] == 14
+    await sight.shows("new_visitors", str(hour["new_visitors"]["value"]))
+    nps = whole["30d"]["nps"]
+    await sight.shows("nps", str(nps["rounded"]))
+    for part, n in (("promoters", 3), ("passives", 1), ("detractors", 1)):
+        assert nps[part] == n
+        await sight.shows(part, str(n))
+
+
+async def test_a_table_has_the_counts_the_rate_and_its_interval(publisher: Publisher, sight: Sight) -> None:
+    records = await published()
+    publisher.put(records)
+    await sight.open(window="1h")
+    await sight.page.locator("#engagement").scroll_into_view_if_needed()
+    [element] = [
+        one for one in records
+        if one["segment"] == {"dimension": "element", "value": "cta-top"} and one["window"]["name"] == "1h"
+    ]  # fmt: skip
+    ctr = element["kpis"]["ctr"]
+    assert (ctr["numerator"], ctr["denominator"]) == (4, 10)
+    row = sight.page.locator(".clicks tbody tr")
+    await expect(row).to_have_count(1, timeout=WITHIN_MS)
+    cells = [" ".join(text.split()) for text in await row.locator("th, td").all_inner_texts()]
+    interval = f"{percent(ctr['low'])}{DASH}{percent(ctr['high'])} %"
+    assert cells == ["cta-top", "10", "4", f"{percent(ctr['value'])} %", "", interval]
+    drawn = await row.locator("svg").get_attribute("aria-label")
+    assert drawn == f"{percent(ctr['value'])} %, 95 % interval {interval.replace(DASH, ' to ')}"
+
+
+async def test_changes_arrive_and_what_is_gone_goes(publisher: Publisher, sight: Sight) -> None:
+    records = await published()
+    publisher.put(records)
+    await sight.open(window="1h")
+    await sight.page.locator("#engagement").scroll_into_view_if_needed()
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    for record in records:
+        if "active_visitors" in record["kpis"]:
+            record["kpis"]["active_visitors"]["value"] = 11
+    publisher.put(one for one in records if one["segment"]["dimension"] != "element")
+    await sight.shows("active_visitors", "11")
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(0, timeout=WITHIN_MS)
+    await expect(sight.page).to_have_title("11 active · latido")
+
+
+async def test_pickers_are_kept_in_the_address(publisher: Publisher, sight: Sight) -> None:
+    publisher.put([*await published("shop-es"), *await published("shop-fr")])
+    await sight.open()
+    await sight.page.get_by_label("Site", exact=True).select_option("shop-fr")
+    await sight.page.get_by_role("radio", name="1 h").check()
+    await sight.page.get_by_label("Visits by", exact=True).select_option("device")
+    await expect(sight.page).to_have_url(re.compile(r"\?site=shop-fr&window=1h&dimension=device$"))
+    await sight.page.reload()
+    await expect(sight.page.get_by_label("Site", exact=True)).to_have_value("shop-fr")
+    await expect(sight.page.get_by_role("radio", name="1 h")).to_be_checked()
+    await sight.page.locator("#engagement").scroll_into_view_if_needed()
+    await expect(sight.page.get_by_role("heading", name="Visits by device")).to_be_visible()
+    await expect(sight.page.locator(".whole tbody th").first).to_have_text("mobile")
+    await sight.page.go_back()
+    await sight.page.go_back()
+    await expect(sight.page.get_by_role("radio", name="5 m")).to_be_checked()
+
+
+async def test_silence_looks_stale_and_the_page_recovers(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await sight.open()
+    chip = sight.page.locator(".chip")
+    await expect(chip).to_contain_text("complete")
+    publisher.silent = True
+    await expect(chip).to_contain_text("stale", timeout=SAYS_SO_WITHIN_MS)
+    await expect(sight.page.locator(".active .tag")).to_contain_text("stale · ")
+    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+    await expect(sight.page.locator(".banner")).to_contain_text("latido worker")
+    publisher.silent = False
+    await expect(chip).to_contain_text("complete", timeout=WITHIN_MS)
+    await expect(sight.page.locator(".card.old")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("status", "words"), [("partial", "partial"), ("catching_up", "catching up")])
+async def test_incomplete_numbers_look_it(
+    publisher: Publisher, sight: Sight, status: str, words: str
+) -> None:
+    publisher.put(await published())
+    await sight.open()
+    publisher.behind_ms = 20_000
+    publisher.completeness = Completeness(status, 4, 2, None, 1204, 3, 1)
+    await expect(sight.page.locator(".active .tag")).to_contain_text(words, timeout=SAYS_SO_WITHIN_MS)
+    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+    publisher.completeness, publisher.behind_ms = COMPLETE, 0
+    await expect(sight.page.locator(".card.old")).to_have_count(0, timeout=WITHIN_MS)
+
+
+async def test_a_few_records_to_be_read_are_no_alarm(publisher: Publisher, sight: Sight) -> None:
+    """While events come there are always some."""
+    publisher.put(await published())
+    await sight.open()
+    publisher.completeness = Completeness("catching_up", 4, 0, None, 12, 3, 1)
+    await expect(sight.page.locator(".chip")).to_contain_text("catching up")
+    await expect(sight.page.locator(".card.old, .banner")).to_have_count(0)
+
+
+async def test_a_page_without_its_server_says_so_and_recovers(
+    publisher: Publisher, dashboard: DashboardProcess, sight: Sight
+) -> None:
+    publisher.put(await published())
+    sight.forgiven = ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY")
+    await sight.open()
+    await expect(sight.page.locator(".plot canvas")).to_be_visible()  # everything is loaded
+    dashboard.kill()
+    await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
+    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+    await dashboard.start_async()
+    await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
+    sight.complaints[:] = [
+        one for one in sight.complaints if "ERR_CONNECTION" not in one and "ERR_INCOMPLETE" not in one
+    ]
+
+
+async def test_a_paused_server_is_noticed_by_the_page_itself(
+    publisher: Publisher, dashboard: DashboardProcess, sight: Sight
+) -> None:
+    """The connection stays open and nothing comes: only the page's own clock can tell."""
+    publisher.put(await published())
+    await sight.open()
+    with paused(dashboard):
+        await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
+        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+    await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
+
+
+async def test_before_the_first_event_it_says_how_to_send_one(publisher: Publisher, sight: Sight) -> None:
+    await sight.page.goto(sight.url)
+    await expect(sight.page.locator("pre")).to_contain_text("curl -X POST", timeout=WITHIN_MS)
+    publisher.put(await published())
+    await sight.shows("active_visitors", "10")
+
+
+async def test_a_number_is_explained_on_demand(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await sight.open(window="1h")
+    asked = sight.page.get_by_role("button", name="What is NPS?")
+    await asked.click()
+    dialog = sight.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text(
+        "How many more of those who answered would recommend than would not."
+    )
+    await expect(dialog).to_contain_text("100 x (3 promoters - 1 detractors) / 5")
+    await sight.page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(asked).to_be_focused()
+
+
+async def test_a_wall_screen_has_large_numbers_no_controls_and_no_scrolling(
+    publisher: Publisher, sight: Sight
+) -> None:
+    publisher.put(await published())
+    for width, height in ((1920, 1080), (3840, 2160)):
+        await sight.page.set_viewport_size({"width": width, "height": height})
+        await sight.open(wall="1")
+        await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+        assert await sight.page.locator("button, input, select, summary, .csv").count() == 0
+        font = await sight.kpi("active_visitors").evaluate("(one) => getComputedStyle(one).fontSize")
+        assert float(font.removesuffix("px")) > height / 12
+        last = await sight.page.locator(".card").last.bounding_box()
+        assert last is not None
+        assert last["y"] + last["height"] <= height
+
+
+async def test_no_width_makes_it_scroll_sideways(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await sight.page.set_viewport_size({"width": 360, "height": 12_000})
+    await sight.open(window="1h")
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    for width in (360, 768, 1280, 3840):
+        await sight.page.set_viewport_size({"width": width, "height": 12_000})
+        assert await sight.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# What a control is called; radio buttons are one control, whose arrows choose.
+DESCRIBE: Final = """(one) => one.type === "radio" ? `radio ${one.name}` : [
+    one.tagName, one.getAttribute("aria-label") ?? one.textContent, one.getAttribute("href")].join(" ")"""
+
+
+async def test_every_control_is_reached_by_keyboard(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await sight.page.set_viewport_size({"width": 1280, "height": 5000})
+    await sight.open(window="1h")
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await sight.page.evaluate(
+        f"""window.reached = []; const describe = {DESCRIBE};
+        document.addEventListener("focusin", (event) => window.reached.push(describe(event.target)))"""
+    )
+    wanted = await sight.page.locator("a[href], button, input, select, summary").evaluate_all(
+        f"(all) => all.filter((one) => one.checkVisibility()).map({DESCRIBE})"
+    )
+    assert len(wanted) > 40
+    for _ in range(len(wanted)):
+        await sight.page.keyboard.press("Tab")
+    assert set(wanted) - set(await sight.page.evaluate("window.reached")) == set()
+    await sight.page.get_by_role("radio", name="5 m").focus()
+    await sight.page.keyboard.press("ArrowRight")
+    await expect(sight.page.get_by_role("radio", name="30 m")).to_be_checked()
+
+
+async def test_the_colours_are_the_system_s_until_chosen(
+    publisher: Publisher, browser: Browser, dashboard: DashboardProcess
+) -> None:
+    publisher.put(await published())
+    found: dict[str, str] = {}
+    paper = "getComputedStyle(document.body).backgroundColor"
+    for scheme in SCHEMES:
+        async with looking(browser, dashboard.url, color_scheme=scheme) as seen:
+            await seen.open()
+            found[scheme] = await seen.page.evaluate(paper)
+            if scheme == "dark":
+                await seen.page.get_by_role("button", name="Colours: system").click()
+                await seen.page.reload()
+                assert await seen.page.evaluate(paper) == found["light"]
+    assert found["light"] != found["dark"]
