@@ -73,11 +73,15 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=1, metavar="N", help="Stop after that long.")] = None,
     broker: options.Broker = None,
     redis: options.Redis = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the live page where there is a screen.")
+    ] = True,
 ) -> None:
     """Show everything at once, with nothing installed.
 
-    Broker, store, worker, collector, recorded and generated traffic, and the live view. Needs nothing
-    installed but latido[demo]; it ends by comparing every figure with a plain recomputation.
+    Broker, store, worker, collector, recorded and generated traffic, the live page and the view in the
+    terminal. Needs nothing installed but latido[demo]; it ends by comparing every figure with a plain
+    recomputation.
 
     \b
     Example:
@@ -86,4 +90,4 @@ def demo(
     options.warn_of_unknown_variables()
     from stream.demo.run import run_demo
 
-    raise typer.Exit(run_demo(seconds, broker, redis))
+    raise typer.Exit(run_demo(seconds, broker, redis, browser=browser))

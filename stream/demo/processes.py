@@ -1,4 +1,4 @@
-"""The worker and the collector of the demo, as child processes with settings of their own."""
+"""Worker, collector and dashboard of the demo, as child processes with settings of their own."""
 
 from __future__ import annotations
 
@@ -60,23 +60,41 @@ class WorkerProcess(LatidoProcess):
     command: ClassVar[str] = "worker"
 
 
-class CollectorProcess(LatidoProcess):
-    """A collector on `port`, ready when its health is."""
+class _WebProcess(LatidoProcess):
+    """One that listens on `port`, and is ready when its `health` answers."""
+
+    health: ClassVar[str]
+
+    def _environment(self) -> dict[str, str]:
+        return environment({**self._settings, f"{self.command.upper()}_PORT": str(self.port)})
+
+    def _answers(self) -> bool:
+        request = f"GET {self.health} HTTP/1.1\r\nHost: {self.address}\r\nConnection: close\r\n\r\n"
+        return exchange(self.port, request.encode(), answer_bytes=12) == b"HTTP/1.1 200"
+
+
+class CollectorProcess(_WebProcess):
+    """A collector; `url` is where events are posted."""
 
     name: ClassVar[str] = "collector"
     command: ClassVar[str] = "collector"
-
-    def _environment(self) -> dict[str, str]:
-        return environment({**self._settings, "COLLECTOR_PORT": str(self.port)})
-
-    def _answers(self) -> bool:
-        request = f"GET /health HTTP/1.1\r\nHost: {self.address}\r\nConnection: close\r\n\r\n"
-        return exchange(self.port, request.encode(), answer_bytes=12) == b"HTTP/1.1 200"
+    health: ClassVar[str] = "/health"
 
     @property
     def url(self) -> str:
-        """Where events are posted."""
         return f"http://{self.address}/v1/events"
+
+
+class DashboardProcess(_WebProcess):
+    """A dashboard; `url` is its page."""
+
+    name: ClassVar[str] = "dashboard"
+    command: ClassVar[str] = "dashboard"
+    health: ClassVar[str] = "/api/v1/health"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}/"
 
 
 def check_all(processes: Iterator[LatidoProcess] | list[LatidoProcess]) -> None:

@@ -1,7 +1,7 @@
 """`latido demo`: everything at once on this machine, and at the end every figure checked.
 
 1. embedded broker and store as child processes, in a temporary folder, on free ports (or yours)
-2. topics, worker, collector
+2. topics, worker, collector, dashboard
 3. recorded traffic: the past at once, the rest and generated visitors at their own pace
 4. at the end: wait until all of it is counted, read the log again, recompute, compare
 """
@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,10 +35,10 @@ from stream.demo.check import (
 from stream.demo.child_process import ServerError
 from stream.demo.compare import Comparison
 from stream.demo.plain_log import Accounting, Goal, Rules
-from stream.demo.processes import CollectorProcess, LatidoProcess, WorkerProcess
+from stream.demo.processes import CollectorProcess, DashboardProcess, LatidoProcess, WorkerProcess
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
 from stream.demo.traffic import Traffic, TrafficFailed, told
-from stream.demo.view import kpi_command, live_view, say
+from stream.demo.view import kpi_command, live_view, open_page, say
 from stream.kafka.topics import create_topics
 from stream.pipeline.take_snapshot import Header
 from stream.settings import load_settings
@@ -85,6 +85,7 @@ class Stage:
     board: RedisBoard
     client_options: Mapping[str, Any]
     collector: CollectorProcess
+    dashboard: DashboardProcess
     processes: tuple[LatidoProcess, ...]
     settings: Mapping[str, str]
 
@@ -94,22 +95,25 @@ class Stage:
             process.check()
 
 
-def run_demo(seconds: float | None, broker: str | None = None, redis: str | None = None) -> int:
+def run_demo(
+    seconds: float | None, broker: str | None = None, redis: str | None = None, *, browser: bool = False
+) -> int:
     """Run for `seconds` (None: until a signal) and compare; returns 0 when every figure is exact, else 1.
 
-    broker, redis: servers to use instead of the embedded ones. After a signal 128 + its number.
+    broker, redis: servers to use instead of the embedded ones. browser: open the page, where there is one.
+    After a signal 128 + its number.
     Raises NoEmbeddedServer, ServerError, NotCounted, TrafficFailed: each message says what to do.
     """
     try:
-        return asyncio.run(_until_signal(seconds, broker, redis))
+        return asyncio.run(_until_signal(_demo(seconds, broker, redis, browser)))
     except Interrupted as interrupted:
         say("stopped; with --seconds N it ends by itself and compares every figure")
         return 128 + interrupted.number
 
 
-async def _until_signal(seconds: float | None, broker: str | None, redis: str | None) -> int:
+async def _until_signal(running: Coroutine[Any, Any, int]) -> int:
     """Run; a signal cancels whatever is going on, so that everything opened is closed on the way out."""
-    demo = asyncio.ensure_future(_demo(seconds, broker, redis))
+    demo = asyncio.ensure_future(running)
     caught: list[int] = []
 
     def stop(number: int) -> None:
@@ -128,13 +132,15 @@ async def _until_signal(seconds: float | None, broker: str | None, redis: str | 
         raise
 
 
-async def _demo(seconds: float | None, broker: str | None, redis: str | None) -> int:
+async def _demo(seconds: float | None, broker: str | None, redis: str | None, browser: bool) -> int:
     async with _stage(broker, redis) as stage, _producer(stage.client_options) as producer:
         traffic = Traffic(producer, stage.collector.url)
         views = await traffic.play_past()
         still_wanted()
         say(f"{views} recorded page views played, the rest follows live; generated visitors arrive now")
-        async with live_view(stage.board, stage.settings, stage.collector.url):
+        if browser:
+            open_page(stage.dashboard.url)
+        async with live_view(stage.board, stage.settings, stage.collector.url, stage.dashboard.url):
             await _play(traffic, seconds, stage)
         still_wanted()
         log = await read_log(stage.client_options)
@@ -204,11 +210,12 @@ async def _stage(broker: str | None, redis: str | None) -> AsyncIterator[Stage]:
         still_wanted()
         worker = await stack.enter_async_context(WorkerProcess(folder / "worker", settings))
         collector = await stack.enter_async_context(CollectorProcess(folder / "collector", settings))
+        dashboard = await stack.enter_async_context(DashboardProcess(folder / "dashboard", settings))
         say(f"worker {worker.pid} · collector {collector.url}")
+        say(f"the live page: {dashboard.url}")
         say(f"the figures from another terminal: {kpi_command(redis, namespace)}")
-        yield Stage(
-            RedisBoard(client, namespace), own.kafka_options(), collector, (worker, collector), settings
-        )
+        board, processes = RedisBoard(client, namespace), (worker, collector, dashboard)
+        yield Stage(board, own.kafka_options(), collector, dashboard, processes, settings)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
+import webbrowser
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ from stream.tables.redis_client import hide_credentials
 LINE_EVERY_S: Final = 3.0
 STOPPED_WITHIN_S: Final = 5.0
 SITE: Final = "default"
+SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY")
+"""Where one of these is set, a window can be opened."""
 
 
 def say(text: str) -> None:
@@ -30,13 +34,13 @@ def say(text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def live_view(
-    board: SnapshotBoard, settings: Mapping[str, str], collector_url: str
+    board: SnapshotBoard, settings: Mapping[str, str], collector_url: str, page_url: str
 ) -> AsyncIterator[None]:
     """Show the numbers until the block ends.
 
     settings: of the worker, names without LATIDO_; among them REDIS and NAMESPACE.
     """
-    showing = asyncio.create_task(_show(board, settings, collector_url))
+    showing = asyncio.create_task(_show(board, settings, where(settings, collector_url, page_url)))
     try:
         yield
     finally:
@@ -45,9 +49,9 @@ async def live_view(
             await showing
 
 
-async def _show(board: SnapshotBoard, settings: Mapping[str, str], collector_url: str) -> None:
+async def _show(board: SnapshotBoard, settings: Mapping[str, str], foot: str) -> None:
     if sys.stdout.isatty():
-        await _watch(settings, where(settings, collector_url))
+        await _watch(settings, foot)
     while True:
         await asyncio.sleep(LINE_EVERY_S)
         records = await board.read_records()
@@ -55,9 +59,18 @@ async def _show(board: SnapshotBoard, settings: Mapping[str, str], collector_url
         say(status_line(records))
 
 
-def where(settings: Mapping[str, str], collector_url: str) -> str:
+def where(settings: Mapping[str, str], collector_url: str, page_url: str) -> str:
     """What the live view keeps at its foot: it covers the lines that were printed before it."""
-    return f"events: POST {collector_url}\n{kpi_command(settings['REDIS'], settings['NAMESPACE'])}"
+    command = kpi_command(settings["REDIS"], settings["NAMESPACE"])
+    return f"page: {page_url} · events: POST {collector_url}\n{command}"
+
+
+def open_page(url: str) -> None:
+    """Open the live page, where there is a screen and a browser; the address was printed anyway."""
+    has_screen = sys.platform == "darwin" or any(os.environ.get(name) for name in SCREENS)
+    if has_screen:
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.get().open(url)
 
 
 def kpi_command(redis: str, namespace: str) -> str:

@@ -11,6 +11,8 @@ from stream.demo import view
 from stream.demo.cancellation import still_wanted
 from stream.tables.memory import MemoryBoard
 
+SETTINGS = {"REDIS": "redis://127.0.0.1:1/0", "NAMESPACE": "n"}
+
 
 class Swallowing(MemoryBoard):
     """As redis-py, when the reply comes at the moment of the cancellation."""
@@ -31,7 +33,7 @@ async def test_the_view_ends_though_the_client_swallows_its_cancellation(
 ) -> None:
     monkeypatch.setattr(view, "LINE_EVERY_S", 0.0)
     board = Swallowing()
-    async with asyncio.timeout(10), view.live_view(board, {}, ""):
+    async with asyncio.timeout(10), view.live_view(board, SETTINGS, "", ""):
         await board.asked.wait()
 
 
