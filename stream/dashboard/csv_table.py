@@ -43,10 +43,10 @@ def table(selection: Selection, held: Sequence[Held], status: str) -> Iterator[s
 
 
 def _rows(selection: Selection, one: Held, status: str) -> Iterator[list[object]]:
-    as_of = _decode_times(one.raw).as_of
-    for name in selection.kpis or one.kpis:
-        if name in one.kpis:
-            kpi = _decode(one.kpis[name])
+    as_of, kpis = _decode_times(one.raw).as_of, one.kpis()
+    for name in selection.kpis or kpis:
+        if name in kpis:
+            kpi = _decode(kpis[name])
             figures = [kpi.get(column) for column in COLUMNS[4:11]]
             texts = [text_cell(text) for text in (one.group.site, one.group.window, one.segment, name)]
             yield [*texts, *("" if one is None else one for one in figures), status, as_of]

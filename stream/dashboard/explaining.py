@@ -30,7 +30,7 @@ def explained(query: Mapping[str, str], now: Now, *, exclude_bots: bool) -> Expl
     site = query.get("site") or next(iter(sites), "")
     window, segment = query.get("window", "5m"), query.get("segment", ALL)
     held = now.records.get(snapshot_key(site, window, segment))
-    if held is None or kpi not in held.kpis or now.header is None:
+    if held is None or kpi not in held.kpis() or now.header is None:
         raise NotPublished(
             f"{kpi} of {quoted(segment)} is not published for window {quoted(window)} of site {quoted(site)}"
         )

@@ -155,9 +155,8 @@ class History:
 
 def _figures(records: Records, site: str, segment: str) -> Figures:
     held = {window: records.get(snapshot_key(site, window, segment)) for window in _WINDOWS}
-    found: Figures = {}
-    for one in SERIES:
-        record = held[one.window]
-        if record is not None and one.kpi in record.kpis:
-            found[one.name] = _decode_value(record.kpis[one.kpi]).value
-    return found
+    kpis = {window: record.kpis() for window, record in held.items() if record is not None}
+    return {
+        one.name: _decode_value(kpis[one.window][one.kpi]).value
+        for one in SERIES if one.kpi in kpis.get(one.window, ())
+    }  # fmt: skip

@@ -16,9 +16,9 @@ from stream.dashboard.feed import Feed, Now
 from stream.dashboard.history import History
 from stream.dashboard.records import Difference, Records
 from stream.dashboard.selection import Selection
-from stream.dashboard.state import Sight, published_ms, state_of
+from stream.dashboard.state import Sight, parse_header, published_ms, state_of
 from stream.pipeline.ports import SnapshotBoard, StoreMisconfigured, StoreUnreachable
-from stream.pipeline.take_snapshot import Header, decode_header
+from stream.pipeline.take_snapshot import Header
 
 log = structlog.get_logger(__name__)
 
@@ -150,11 +150,11 @@ class BoardReader:
             if header is None or header != self._header or self._sight.problem is not None:
                 # Both are written at once, the header anew each time; records may be the newer ones here.
                 raw = await self._board.read_records()
-                self._take(None if header is None else decode_header(header), raw)
+                self._take(None if header is None else parse_header(header), raw)
                 self._header = header
         except (StoreUnreachable, StoreMisconfigured) as error:
             self._fail(str(error))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             self._fail(f"what is published is of another version of latido ({error})")
 
     def _take(self, header: Header | None, raw: dict[str, bytes]) -> None:

@@ -42,11 +42,10 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Held(NamedTuple):
-    """A record as published, and what it is found by."""
+    """A record as published, and what it is found by. Taken apart only when asked for: there may be many."""
 
     key: str
     raw: bytes
-    kpis: dict[str, msgspec.Raw]
     group: Group
     value: str | None
     order: tuple[object, ...]  # among those of its group, the largest first
@@ -54,6 +53,9 @@ class Held(NamedTuple):
     @property
     def segment(self) -> str:
         return segment_name(self.group.dimension, self.value)
+
+    def kpis(self) -> dict[str, msgspec.Raw]:
+        return _decode(self.raw).kpis
 
 
 _decode = msgspec.json.Decoder(Listed).decode
@@ -66,7 +68,7 @@ def hold(key: str, raw: bytes) -> Held:
     one = _decode(raw)
     sizes = {name: _decode_kpi(one.kpis[name]) for name in _SIZES if name in one.kpis}
     group = Group(one.site_id, one.window.name, one.segment.dimension)
-    return Held(key, raw, one.kpis, group, one.segment.value, order_of(one.segment.value, sizes))
+    return Held(key, raw, group, one.segment.value, order_of(one.segment.value, sizes))
 
 
 class Difference(NamedTuple):

@@ -68,10 +68,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         """The record as published; only the KPIs wanted."""
         if not self.kpis:
             return msgspec.Raw(one.raw)
-        record = _decode_record(one.raw)
-        record["kpis"] = msgspec.Raw(
-            _encode({name: one.kpis[name] for name in self.kpis if name in one.kpis})
-        )
+        record, kpis = _decode_record(one.raw), one.kpis()
+        record["kpis"] = msgspec.Raw(_encode({name: kpis[name] for name in self.kpis if name in kpis}))
         return record
 
 

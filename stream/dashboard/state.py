@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.times import parse_time, rfc3339, to_ms
 from stream.pipeline.explain import completeness_text
-from stream.pipeline.take_snapshot import Completeness, Header
+from stream.pipeline.take_snapshot import Completeness, Header, decode_header
 
 STALE_AFTER_MS: Final = 3_000
 """The publisher announces itself at least once a second; silent for longer, nobody counts."""
@@ -71,6 +71,15 @@ def _what_to_do(found: Completeness) -> str | None:
     if found.status == "partial":
         return "Look whether every worker runs: some partitions have no owner."
     return None
+
+
+def parse_header(data: bytes) -> Header:
+    """Raises msgspec.MsgspecError or ValueError for what this version does not write."""
+    header = decode_header(data)
+    for time in (header.published_at, header.as_of):
+        if time is not None:
+            parse_time(time)
+    return header
 
 
 def published_ms(header: Header) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stream.dashboard.reader import BoardReader
@@ -113,13 +115,35 @@ async def test_what_the_publisher_says_of_itself(
     assert state.what_to_do is None if what_to_do is None else what_to_do in (state.what_to_do or "")
 
 
-async def test_records_of_another_version_are_no_figures(stage: Stage) -> None:
+@pytest.mark.parametrize("header", [b"", b"{}", b"\xff", '"published_at":"yesterday"', '"as_of":"noon"'])
+async def test_what_another_version_published_is_no_figure(stage: Stage, header: bytes | str) -> None:
     await stage.publish(record())
-    stage.board.store.board.records["x"] = b"{}"
-    await stage.publish(record(sessions=1))
+    board, version = stage.board.store.board, stage.reader.now().version
+    good = board.header or b""
+    if isinstance(header, str):
+        name = header.partition(":")[0].encode()
+        header = re.sub(name + b':"[^"]*"', header.encode(), good)
+    board.header = header
+
+    await stage.reader.read()
     state = stage.reader.now().state
     assert state.status == "unreachable"
     assert "another version" in state.text
+    board.header = good
+    await stage.reader.read()
+    assert status(stage) == "complete"
+    assert stage.reader.now().version == version + 1
+
+
+async def test_a_record_of_another_version_is_no_figure(stage: Stage) -> None:
+    await stage.publish(record())
+    stage.board.store.board.records["x"] = b"{}"
+    await stage.publish(record(sessions=1))
+    assert "another version" in stage.reader.now().state.text
+    del stage.board.store.board.records["x"]
+    await stage.reader.read()
+    [one] = (await stage.get("kpis")).json()["records"]
+    assert one["kpis"]["sessions"]["value"] == 1
 
 
 async def test_an_unchanged_board_is_not_read_again(stage: Stage) -> None:
