@@ -41,6 +41,12 @@ def line_chunks(source: _ReadsWhatIsThere, longest: int) -> Iterator[list[bytes]
         yield [rest]
 
 
+def standard_input() -> io.BufferedReader:
+    """Standard input under a lock of its own: ending while a thread waits in a read of sys.stdin, Python
+    aborts, because it cannot close that."""
+    return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
+
+
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open a file or `-`; yields (content, file): the file's position is how far reading has come.
@@ -48,13 +54,12 @@ def opened(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     Gzip is found by its first bytes, whatever the name. Raises Failed when the file cannot be opened.
     """
     try:
-        file = sys.stdin.buffer if name == STANDARD_INPUT else Path(name).open("rb")  # noqa: SIM115 (closed below)
+        file = standard_input() if name == STANDARD_INPUT else Path(name).open("rb")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise Failed(f"{name}: cannot be read ({error.strerror})") from None
-    buffered = cast(io.BufferedReader, file)
     try:
-        packed = buffered.peek(2)[:2] == GZIP_MAGIC
-        content = cast(BinaryIO, gzip.GzipFile(fileobj=buffered)) if packed else file
+        packed = file.peek(2)[:2] == GZIP_MAGIC
+        content = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
         yield content, file
     except (gzip.BadGzipFile, EOFError, zlib.error, IsADirectoryError) as error:
         raise Failed(f"{name}: cannot be read to its end ({error})") from None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
@@ -21,7 +20,7 @@ from schemas.times import rfc3339, to_ms
 from stream.collector.producer import EventProducer
 from stream.commands import options
 from stream.commands.failures import DONE, FAILED, Failed, WrongUse
-from stream.commands.reading import beside, line_chunks
+from stream.commands.reading import beside, line_chunks, standard_input
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -94,7 +93,7 @@ def send_lines(settings: Settings) -> int:
     if sys.stdin.isatty():
         raise WrongUse("name a type, such as page_view, or pipe JSON lines in; see 'latido send --help'")
     options.quiet_logs()
-    chunks = line_chunks(cast(io.BufferedReader, sys.stdin.buffer), MAX_RECORD_BYTES)
+    chunks = line_chunks(standard_input(), MAX_RECORD_BYTES)
     return asyncio.run(send_all(settings, read_lines(chunks), sys.stdout, sys.stderr))
 
 
