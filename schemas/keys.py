@@ -17,7 +17,7 @@ _PLAIN: Final = "".join(sorted({" ", *string.punctuation} - {"%", SEPARATOR}))
 
 def join_key(*parts: str) -> str:
     """Return the parts percent-encoded and joined; ASCII, and different for different parts."""
-    return SEPARATOR.join(quote(part, safe=_PLAIN) for part in parts)
+    return SEPARATOR.join([part if _is_plain(part) else quote(part, safe=_PLAIN) for part in parts])
 
 
 def split_key(key: str) -> tuple[str, ...]:
@@ -27,8 +27,6 @@ def split_key(key: str) -> tuple[str, ...]:
 
 def session_key(site: str, visitor: str, session_id: str) -> str:
     """Return the key of a session's records, such as `shop-es|v-7f3a|s-9c2e41`."""
-    if _is_plain(site + visitor):
-        return f"{site}|{visitor}|{session_id}"
     return join_key(site, visitor, session_id)
 
 

@@ -7,11 +7,10 @@ log that began in it. Shares no code with what it checks, as stream/demo/truth.p
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,12 +21,13 @@ from stream.demo.plain_kpis import Kpis, Span
 from stream.demo.plain_log import Accepted, Rules
 from stream.demo.plain_statistics import Kpi, rate
 from stream.demo.plain_visits import Site, sites_of
-from stream.demo.truth import published, segments
+from stream.demo.truth import by_value, published, segments
 
 KINDS = ("hour", "day")
 EVER = Span(-math.inf, math.inf)
 
 
+@lru_cache(maxsize=65_536)
 def start_of(kind: str, zone: str, t: int) -> int:
     """The first ms of the hour or day that holds `t`, for zones of whole hours and half hours."""
     shown = datetime.fromtimestamp(t // 1000, UTC).astimezone(ZoneInfo(zone))
@@ -68,18 +68,15 @@ def _windows(
     accepted: Sequence[Accepted], whole: Mapping[str, Site], rules: Rules, start: Callable[[int], int]
 ) -> dict[tuple[str, int], Site]:
     """Each window as a site of its own."""
-    inside: dict[tuple[str, int], list[Accepted]] = defaultdict(list)
-    for one in accepted:
-        inside[one.event.site_id, start(one.t)].append(one)
-    found = {}
-    for (site_id, begun), events in inside.items():
-        site = whole[site_id]
-        found[site_id, begun] = replace(
-            sites_of(events, rules)[site_id],
-            visits=[visit for visit in site.visits if start(visit.first) == begun],
-            pairs=[pair for pair in site.pairs if start(pair.t) == begun],
+    inside = by_value(((one.event.site_id, start(one.t)), one) for one in accepted)
+    visits = by_value(((name, start(one.first)), one) for name, site in whole.items() for one in site.visits)
+    pairs = by_value(((name, start(one.t)), one) for name, site in whole.items() for one in site.pairs)
+    return {
+        window: replace(
+            sites_of(events, rules)[window[0]], visits=visits.get(window, []), pairs=pairs.get(window, [])
         )
-    return found
+        for window, events in inside.items()
+    }
 
 
 def _without_open(kpis: Kpis) -> Kpis:

@@ -11,9 +11,10 @@ than 1000 values of one dimension: what is published is cut there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from schemas.events import Click, Impression
 from schemas.keys import segment_name, snapshot_key
@@ -160,6 +161,8 @@ class Times:
         return found if window in LONG else [*found, *self.others]
 
 
+T = TypeVar("T")
+V = TypeVar("V", bound=Hashable)
 Segment = tuple[str, Times, Callable[[Span], Kpis]]
 
 
@@ -179,9 +182,9 @@ def segments(site: Site, ended: Sequence[Visit], rules: Rules) -> Iterator[Segme
             **survey_kpis(site.answers, span),
         },
     )
-    for element in {shown_of(one).element_id for one in shown}:
-        mine = [one for one in shown if shown_of(one).element_id == element]
-        pairs = [pair for pair in site.pairs if pair.element == element]
+    pairs_of = by_value((pair.element, pair) for pair in site.pairs)
+    for element, mine in by_value((shown_of(one).element_id, one) for one in shown).items():
+        pairs = pairs_of.get(element, [])
         yield segment_name("element", element), Times(others=times_of(mine)), partial(click_kpis, mine, pairs)
     for dimension in {*SHOWN_DIMENSIONS, *VISIT_DIMENSIONS}:
         yield from dimension_segments(site, ended, shown, dimension)
@@ -211,16 +214,17 @@ def dimension_segments(
     own event."""
     of_visits, of_shown = dimension in VISIT_DIMENSIONS, dimension in SHOWN_DIMENSIONS
     of_answers = dimension in ANSWER_DIMENSIONS
-    visits = [(visit.value(dimension), visit) for visit in site.visits if of_visits]
-    seen = [(getattr(shown_of(one), dimension), one) for one in shown if of_shown]
+    visits = by_value((visit.value(dimension), visit) for visit in site.visits if of_visits)
+    seen = by_value((getattr(shown_of(one), dimension), one) for one in shown if of_shown)
     are_ended = {id(visit) for visit in ended}
-    answers = [(answer.value(dimension), answer) for answer in site.answers if of_answers]
-    for value in {found for found, _ in [*visits, *seen, *answers] if found is not None}:
-        mine = [visit for found, visit in visits if found == value]
+    answers = by_value((answer.value(dimension), answer) for answer in site.answers if of_answers)
+    pairs_of = by_value((getattr(pair.first, dimension), pair) for pair in site.pairs if of_shown)
+    for value in {*visits, *seen, *answers}:
+        mine = visits.get(value, [])
         over = [visit for visit in mine if id(visit) in are_ended]
-        elements = [one for found, one in seen if found == value]
-        pairs = [pair for pair in site.pairs if of_shown and getattr(pair.first, dimension) == value]
-        given = [answer for found, answer in answers if found == value]
+        elements = seen.get(value, [])
+        pairs = pairs_of.get(value, [])
+        given = answers.get(value, [])
 
         def kpis(
             span: Span, mine: Sequence[Visit] = mine, over: Sequence[Visit] = over,
@@ -246,6 +250,15 @@ def dimension_segments(
         yield segment_name(dimension, str(value)), times, kpis
 
 
+def by_value(items: Iterable[tuple[V | None, T]]) -> dict[V, list[T]]:
+    """The items of each value, in their order; those of none are left out."""
+    found: dict[V, list[T]] = {}
+    for value, item in items:
+        if value is not None:
+            found.setdefault(value, []).append(item)
+    return found
+
+
 def both_values(site: Site, ended: Sequence[Visit], one: str, other: str) -> list[tuple[str | None, Visit]]:
     """The visits by two dimensions at once; one that has no value of either counts nowhere."""
     found: list[tuple[str | None, Visit]] = []
@@ -261,8 +274,7 @@ def visit_segments(
 ) -> Iterator[Segment]:
     """The segments of a dimension that only visits have."""
     are_ended = {id(visit) for visit in ended}
-    for value in {found for found, _ in visits if found is not None}:
-        mine = [visit for found, visit in visits if found == value]
+    for value, mine in by_value(visits).items():
         over = [visit for visit in mine if id(visit) in are_ended]
         times = Times(others=[visit.last for visit in mine])
         yield segment_name(dimension, value), times, partial(session_kpis, mine, over)

@@ -12,9 +12,10 @@ from schemas.topics import INPUT_TOPICS
 from stream.core.policy import Policy
 from stream.demo.plain_log import LogRecord
 from stream.pipeline.batch import Batch
+from stream.pipeline.changes import decode_head
 from stream.pipeline.partition import Partition
 from stream.pipeline.renew_records import take_snapshot
-from stream.pipeline.take_snapshot import Snapshot
+from stream.pipeline.take_snapshot import Snapshot, look_at_heads
 from stream.tables.memory import MemoryBoard, MemoryStore, MemoryTables
 
 PARTITIONS = 4
@@ -90,7 +91,9 @@ class Rehearsal:
                 await self.partitions[number].process(Batch(topic, number, records, start, end, end), wall_ms)
 
     async def _tick(self, wall_ms: int) -> None:
-        shared = (await self._snapshot(wall_ms)).live_ms
+        partials = await self.board.read_partials(range(PARTITIONS))
+        heads = {one.partition: decode_head(one.head) for one in partials if one.head is not None}
+        shared = look_at_heads(heads, PARTITIONS, wall_ms).live_ms
         for partition in self.partitions:
             for topic in INPUT_TOPICS:
                 partition.replied(topic, len(self.logs[topic, partition.number]), wall_ms)
