@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from stream.demo.servers import EmbeddedBroker, EmbeddedStore
+from tests.cli import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 60.0
@@ -25,15 +25,8 @@ def latido(tmp_path: Path) -> Run:
     def run(*arguments: str, stdin: str | bytes = "", **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LATIDO_")}
         environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables}
-        done = subprocess.run(
-            [sys.executable, "-m", "stream", *arguments],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            env=environment,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = forked.run(arguments, given, tmp_path, environment, LIMIT_S)
         out, err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in err or "--debug" in arguments, err
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
