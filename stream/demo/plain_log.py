@@ -138,7 +138,7 @@ def accept(records: Iterable[LogRecord], rules: Rules) -> tuple[list[Accepted], 
 
 def content_of(event: Event) -> Event:
     """What an event says; when somebody received it is not part of that."""
-    return event.model_copy(update={"received_at": None})
+    return event if event.received_at is None else event.model_copy(update={"received_at": None})
 
 
 def tolerance_ms(topic: str, rules: Rules) -> float:

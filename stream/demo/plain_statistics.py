@@ -19,6 +19,7 @@ LEVEL = 0.95
 Z = NormalDist().inv_cdf(0.975)
 LAST_BUCKET_OF_ONE = 64  # values below it have a bucket each, above it there are 32 buckets per octave
 SIMPSON_STEPS = 2000
+NEWTON_STOPS = 1e-12  # of an angle
 
 
 def rate(numerator: int, denominator: int, of: str, **more: Any) -> Kpi:
@@ -89,12 +90,18 @@ def percentile(values: Sequence[int], percent: int) -> int:
 
 @lru_cache(maxsize=1024)
 def student_t(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t: where its density's integral from 0 reaches 0.475."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        angle = (low + high) / 2
-        low, high = (angle, high) if _t_integral(angle, degrees) < LEVEL / 2 else (low, angle)
-    return math.sqrt(degrees) * math.tan((low + high) / 2)
+    """The 97.5 % quantile of Student's t: where its density's integral from 0 reaches 0.475.
+
+    By Newton's method from the normal quantile, which is smaller. The density falls, so every step ends short of
+    the quantile or on it.
+    """
+    angle = math.atan(Z / math.sqrt(degrees))
+    while True:
+        missing = LEVEL / 2 - _t_integral(angle, degrees)
+        step = missing / (_t_constant(degrees) * math.cos(angle) ** (degrees - 1))
+        angle += step
+        if abs(step) < NEWTON_STOPS:
+            return math.sqrt(degrees) * math.tan(angle)
 
 
 def _t_integral(angle: float, degrees: int) -> float:
@@ -105,4 +112,8 @@ def _t_integral(angle: float, degrees: int) -> float:
     step = angle / SIMPSON_STEPS
     inner = sum((4 if i % 2 else 2) * math.cos(i * step) ** (degrees - 1) for i in range(1, SIMPSON_STEPS))
     area = step / 3 * (1 + inner + math.cos(angle) ** (degrees - 1))
-    return area * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)
+    return area * _t_constant(degrees)
+
+
+def _t_constant(degrees: int) -> float:
+    return math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)

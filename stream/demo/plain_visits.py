@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from schemas.events import Click, Event, FormSubmission, Impression, PagePing, PageView, SurveyAnswer
 from schemas.topics import INPUT_TOPICS, TOPIC_OF_TYPE
@@ -22,6 +23,7 @@ class Visit:
     events: list[Accepted]
     goals: set[str] = field(default_factory=set)
     before: Visit | None = None  # the visitor's visit before this one, if they were still known
+    _values: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def first(self) -> int:
@@ -31,8 +33,13 @@ class Visit:
     def last(self) -> int:
         return self.events[-1].t
 
+    @cached_property
+    def _kinds(self) -> Counter[type[Event]]:
+        """Asked for in every segment and window the visit is in, once it is complete."""
+        return Counter(type(one.event) for one in self.events)
+
     def count(self, kind: type[Event]) -> int:
-        return sum(isinstance(one.event, kind) for one in self.events)
+        return self._kinds[kind]
 
     @property
     def is_bounce(self) -> bool:
@@ -53,7 +60,7 @@ class Visit:
             raise ValueError("there was no visit before")
         return self.first - self.before.last
 
-    @property
+    @cached_property
     def engaged_ms(self) -> int:
         return sum(one.event.engaged_ms for one in self.events if isinstance(one.event, PagePing))
 
@@ -67,6 +74,11 @@ class Visit:
 
     def value(self, dimension: str) -> str | None:
         """Where the visit came from, by its first event, and the page by which it was left."""
+        if dimension not in self._values:
+            self._values[dimension] = self._value_of(dimension)
+        return self._values[dimension]
+
+    def _value_of(self, dimension: str) -> str | None:
         event = self.events[0].event
         if dimension == "landing_page":
             url = getattr(event, "url", None)
