@@ -92,8 +92,8 @@ def percentile(values: Sequence[int], percent: int) -> int:
 def student_t(degrees: int) -> float:
     """The 97.5 % quantile of Student's t: where its density's integral from 0 reaches 0.475.
 
-    By Newton's method from the normal quantile, which is smaller. The density falls, so every step ends short of
-    the quantile or on it.
+    By Newton's method from the normal quantile, which is smaller. The density falls, so every step ends
+    short of the quantile or on it.
     """
     angle = math.atan(Z / math.sqrt(degrees))
     while True:
