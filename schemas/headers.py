@@ -7,6 +7,7 @@ from schemas.times import rfc3339
 SESSION_SCHEMA: Final = "session/1"
 SNAPSHOT_SCHEMA: Final = "kpi-snapshot/1"
 RESULT_SCHEMA: Final = "kpi-result/1"
+CHURN_SCHEMA: Final = "churn-signal/1"
 
 SCHEMA: Final = "schema"
 PRODUCER: Final = "producer"
@@ -47,6 +48,11 @@ def snapshot_identity(key: str, sequence: int) -> str:
 def result_identity(key: str, revision: int) -> str:
     """Return the content id of a settled result."""
     return f"{key}/{revision}"
+
+
+def churn_identity(key: str, transition: int) -> str:
+    """Return the content id of a churn signal."""
+    return f"{key}/{transition}"
 
 
 def output_headers(

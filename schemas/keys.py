@@ -40,6 +40,11 @@ def result_key(site: str, start: str, kind: str, segment: str) -> str:
     return join_key(site, start, kind, segment)
 
 
+def churn_key(site: str, customer: str) -> str:
+    """Return the key of a customer's churn signals, such as `shop-es|c-1001`."""
+    return join_key(site, customer)
+
+
 def segment_name(dimension: str, value: str | None) -> str:
     """Return `all` for dimension `all`, else `channel=email`. A dimension's name holds no `=`."""
     return ALL if dimension == ALL else f"{dimension}={value or ''}"

@@ -10,6 +10,8 @@ SURVEY_ANSWERS: Final = "engagement.survey-answers.v1"
 SESSIONS: Final = "engagement.sessions.v1"
 KPI_SNAPSHOTS: Final = "engagement.kpi-snapshots.v1"
 KPI_RESULTS: Final = "engagement.kpi-results.v1"
+CHURN_SIGNALS: Final = "engagement.churn-signals.v1"
+"""Described, and written by `latido backtest`; the worker does not write it yet."""
 
 OUTPUT_MARKS: Final = "engagement.output-marks.v1"
 """latido's own: how far each namespace's outputs have left. No reader needs it."""

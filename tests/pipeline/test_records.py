@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from schemas import results, sessions, snapshots
+from schemas import churn, results, sessions, snapshots
 from schemas.times import parse_time, to_ms
 from stream.core import kpi
 from stream.core.policy import DAY_MS, Goal, Policy
-from stream.pipeline import session_record, take_results, take_snapshot
+from stream.pipeline import churn_record, session_record, take_results, take_snapshot
 from stream.pipeline.take_snapshot import encode_record
 from tests.builders import BASE_MS, Lane, event
 
@@ -24,6 +24,9 @@ PAIRS = [
     (take_snapshot.WindowLimits, snapshots.Window),
     (take_results.ResultRecord, results.KpiResult),
     (take_results.ResultWindow, results.ResultWindow),
+    (churn_record.SignalRecord, churn.ChurnSignal),
+    (churn_record.PartRecord, churn.Part),
+    (churn_record.Crossing, churn.NextCrossing),
     (take_snapshot.SegmentName, snapshots.Segment),
     (take_snapshot.Completeness, snapshots.Completeness),
     (kpi.Count, snapshots.CountKpi),

@@ -7,13 +7,22 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
+from schemas.churn import ChurnSignal
 from schemas.dead_letters import DeadLetter, ErrorCode, InvalidRecord
 from schemas.events import MODEL_OF_TYPE, encode_event, event_time_ms, parse_event, parse_record
 from schemas.export import json_schemas
 from schemas.results import KpiResult
 from schemas.sessions import Session
 from schemas.snapshots import KpiSnapshot
-from schemas.topics import INPUT_TOPICS, KPI_RESULTS, KPI_SNAPSHOTS, OUTPUT_TOPICS, SESSIONS, TOPIC_OF_TYPE
+from schemas.topics import (
+    CHURN_SIGNALS,
+    INPUT_TOPICS,
+    KPI_RESULTS,
+    KPI_SNAPSHOTS,
+    OUTPUT_TOPICS,
+    SESSIONS,
+    TOPIC_OF_TYPE,
+)
 from tests.schemas.examples import FOLDER, Example, examples, invalid_events, valid_events
 
 DEAD_LETTER = "dead-letter"
@@ -21,6 +30,7 @@ MODEL_OF_OUTPUT: dict[str, type[BaseModel]] = {
     SESSIONS: Session,
     KPI_SNAPSHOTS: KpiSnapshot,
     KPI_RESULTS: KpiResult,
+    CHURN_SIGNALS: ChurnSignal,
     DEAD_LETTER: DeadLetter,
 }
 VALIDATORS = {
@@ -42,7 +52,7 @@ BEYOND_JSON_SCHEMA = (
 
 def test_every_folder_is_known_and_has_both_kinds() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir()}
-    assert folders == {*INPUT_TOPICS, *OUTPUT_TOPICS, DEAD_LETTER}
+    assert folders == {*INPUT_TOPICS, *OUTPUT_TOPICS, CHURN_SIGNALS, DEAD_LETTER}
     for folder in folders:
         assert examples(folder, valid=True)
         assert examples(folder, valid=False)
@@ -118,7 +128,7 @@ def test_an_output_written_by_the_model_says_what_the_example_says() -> None:
             return {name: without_nulls(one) for name, one in value.items() if one is not None}
         return value
 
-    for topic in (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS):
+    for topic in (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, CHURN_SIGNALS):
         for one in examples(topic, valid=True):
             record = MODEL_OF_OUTPUT[topic].model_validate_json(one.value)
             written = json.loads(record.model_dump_json(exclude_unset=True))
