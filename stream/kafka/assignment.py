@@ -23,13 +23,14 @@ from faust.types import TP
 
 from stream.core.event_time import has_passed
 from stream.kafka.errors import WorkerRefused
+from stream.kafka.fetched import Fetched, OutOfRange, Reply
 from stream.kafka.identity import reading_positions
 from stream.kafka.lane import Lane
 from stream.kafka.log_probe import LogProbe, ProbeFailed
 from stream.kafka.marks import Marks, compare, make_mark
 from stream.kafka.outbox import Outbox
 from stream.kafka.producer import Capabilities, OutputHeaders, OutputProducer
-from stream.kafka.transport import BatchThread, Fetched, OutOfRange, Reply
+from stream.kafka.transport import BatchThread
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.partition import Partition
 from stream.pipeline.ports import Claim, ClaimRefused, PartitionTables, StateTorn, StoreUnreachable
@@ -124,14 +125,14 @@ class Assignment:
 
     async def process(self, fetched: Fetched) -> None:
         lane = self.lanes.get(fetched.batch.partition)
-        if lane is None:
-            return
         self._processing = True
         try:
-            await lane.process(fetched, self._replies(lane), self._wall_ms)
+            if lane is not None:
+                await lane.process(fetched, self._replies(lane), self._wall_ms)
         finally:
             self._processing = False
             self._processed_at_ms = self._wall_ms()
+            self._thread().applied(fetched)
 
     async def tick(self, shared_live_ms: int | None) -> None:
         """Timed work of every lane."""

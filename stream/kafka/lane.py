@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from stream.kafka.fetched import Fetched, Reply
 from stream.kafka.outbox import Outbox
-from stream.kafka.transport import Fetched, Reply
 from stream.pipeline.partition import Fenced, Partition, SkippedAhead, WentBack
 from stream.pipeline.ports import StateTorn, StoreUnreachable
 from stream.pipeline.refusals import TooManyDeadLetters

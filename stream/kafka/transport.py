@@ -12,12 +12,12 @@ batch names the ticket of the placement that it follows, and batches of an older
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import aiokafka
 import faust
-import msgspec
 import structlog
 from aiokafka.errors import (
     ConsumerStoppedError,
@@ -30,6 +30,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from stream.kafka.fetched import Fetched, OutOfRange, Place, Reply
 from stream.kafka.leftovers import keep_quiet
 from stream.kafka.log_probe import fetch_state, log_end
 from stream.kafka.plain_records import PlainRecords
@@ -42,34 +43,6 @@ log = structlog.get_logger("latido.kafka")
 _FETCH_WAIT_MS = 250
 # A commit to the group is for lag tools only. (For a deleted topic aiokafka tries it for ever.)
 _COMMIT_LIMIT_S = 2.0
-
-
-class Fetched(msgspec.Struct, frozen=True):
-    """One batch, and the ticket of the placement it was read under."""
-
-    batch: Batch
-    ticket: int
-
-
-class Place(msgspec.Struct):
-    """Where a topic-partition is read. `position` is the end of the last hand-out."""
-
-    position: int
-    ticket: int
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """The newest fetch reply of a topic-partition, empty ones too."""
-
-    arrived_ms: int
-    log_end: int
-
-
-class OutOfRange(msgspec.Struct, frozen=True):
-    """The broker has nothing at our position: before the log's start, or beyond its end."""
-
-    tp: TP
-    ticket: int
 
 
 class _Wanted:
@@ -85,12 +58,10 @@ class _Wanted:
 
     def __contains__(self, tp: TP) -> bool:
         thread = self._thread
-        return (
-            thread.consumer.flow_active
-            and tp in thread.placed
-            and tp not in thread.full
-            and tp not in thread.held
-        )
+        place = thread.placed.get(tp)
+        if place is None or tp in thread.held or not thread.consumer.flow_active:
+            return False
+        return place.ahead == 0 or thread.has_room
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
@@ -100,7 +71,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         super().__post_init__()
         self.placed: dict[TP, Place] = {}
         self._some_placed: asyncio.Event | None = None
-        self.full: set[TP] = set()
         self.held: set[TP] = set()
         self._wanted = _Wanted(self)
 
@@ -170,7 +140,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def _withdraw_all(self) -> None:
         self.placed.clear()
-        self.full.clear()
         self.held.clear()
         if self._some_placed is not None:
             self._some_placed.clear()
@@ -185,8 +154,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             for tp, offset in offsets.items():
                 consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
                 self.placed[tp] = Place(offset, ticket)
-                # Of the time before: Faust has emptied the queue without saying that there is room.
-                self.full.discard(tp)
         except IllegalStateError:
             return False
         if self._some_placed is not None:
@@ -222,6 +189,28 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         except NoOffsetForPartitionError:  # of a partition that was not placed yet
             return []
         return self._hand_out(records)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be read ahead of those that have a batch waiting.
+
+        Whoever has none may always have one, so that in a backlog all of them move. (Faust's own way frees
+        any one of those it stopped when half of the queue is worked off. Seen: three partitions filled it
+        again each time, and the fourth stood still until the watchdog ended the worker.)
+        """
+        limit = cast(BatchConsumer, self.consumer).settings.buffered_batches
+        return sum(place.ahead for place in self.placed.values()) < limit
+
+    def applied(self, fetched: Fetched) -> None:
+        """The batch is applied, or void: there is room. Callable from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker stops
+            self.thread_loop.call_soon_threadsafe(self._applied, fetched)
+
+    def _applied(self, fetched: Fetched) -> None:
+        place = self.placed.get(TP(fetched.batch.topic, fetched.batch.partition))
+        if place is not None and place.ticket == fetched.ticket:
+            place.ahead -= 1
+            self._wake_fetch()
 
     def look_again(self) -> None:
         """More may be handed out than a moment ago. Callable from any thread.
@@ -269,6 +258,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             batch = Batch(tp.topic, tp.partition, records.get(tp, ()), place.position, end, readable_end)
             found.append(Fetched(batch, place.ticket))
             place.position = end
+            place.ahead += 1
         return found
 
     def _state(self, tp: TP) -> Any:
@@ -359,11 +349,10 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
 
     def on_buffer_full(self, tp: TP) -> None:
-        self._thread.full.add(tp)
+        """Batches are counted in BatchThread: see `has_room`."""
 
     def on_buffer_drop(self, tp: TP) -> None:
-        self._thread.full.discard(tp)
-        self._thread.look_again()
+        """As `on_buffer_full`."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The offsets inside a batch are no gap."""

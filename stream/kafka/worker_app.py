@@ -14,12 +14,13 @@ from faust.app.base import BootStrategy
 from faust.types import TP
 
 from stream.kafka.assignment import Assignment
+from stream.kafka.fetched import Fetched
 from stream.kafka.log_probe import LogProbe
 from stream.kafka.producer import Capabilities
 from stream.kafka.publisher import Publisher
 from stream.kafka.results_publisher import ResultsPublisher
 from stream.kafka.topic_watch import TopicWatch
-from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, Fetched, RawBatch
+from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, RawBatch
 from stream.kafka.watchdog import Watchdog
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import Board, PartitionTables, StoreUnreachable
@@ -191,7 +192,6 @@ def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:
         "table_standby_replicas": 1,
         "topic_disable_leader": True,
         "web_enabled": False,
-        "stream_buffer_maxsize": settings.buffered_batches,
         # Before partitions are given away, the batch being applied ends.
         "stream_wait_empty": True,
         "stream_recovery_delay": 0.0,

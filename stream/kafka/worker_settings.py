@@ -33,7 +33,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     # One fetch of one partition: about 4500 events of 233 bytes, which makes one commit of 3 ms.
     fetch_bytes: int = 1024 * 1024
-    # Batches read ahead, over all partitions. Bounds memory and what a crash reads again.
+    # Batches read ahead, over all topics and partitions, beside one of each. Bounds memory and what a crash
+    # reads again.
     buffered_batches: int = 12
     # Outputs of one partition that are not acknowledged yet. Beyond, reading waits.
     outbox_records: int = 20_000

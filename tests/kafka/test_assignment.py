@@ -10,9 +10,10 @@ from faust.types import TP
 from schemas.topics import INPUT_TOPICS, PAGE_VIEWS
 from stream.core.policy import Policy
 from stream.kafka.assignment import Assignment
+from stream.kafka.fetched import Fetched, Place
 from stream.kafka.lane import Lane
 from stream.kafka.producer import Capabilities
-from stream.kafka.transport import BatchThread, Fetched, Place
+from stream.kafka.transport import BatchThread
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Batch
 from stream.pipeline.partition import Partition
@@ -32,6 +33,9 @@ class _Thread:
     async def place(self, offsets: Mapping[TP, int], ticket: int) -> bool:
         self.placed.update({tp: Place(offset, ticket) for tp, offset in offsets.items()})
         return True
+
+    def applied(self, fetched: Fetched) -> None:
+        pass
 
 
 class _Scene:
