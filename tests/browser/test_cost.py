@@ -86,10 +86,8 @@ async def test_a_click_is_on_the_page_soon_and_loading_is_cheap(
         await sight.open()
         found = await sight.page.evaluate(LOADED)
     record_property("click to page", f"{CLICKS} clicks, p50 {p50} ms, p95 {p95} ms, slowest {took_ms[-1]} ms")
-    loaded = (
-        f"{found['requests']} requests, {found['bytes']:,} bytes, first number after {found['first']:.0f} ms"
-    )
-    record_property("to load the page", loaded)
+    loaded = f"{found['requests']} requests, {found['bytes']:,} bytes, {found['first']:.0f} ms"
+    record_property("until the first number", loaded)
     assert p95 < SLOWEST_P95_MS
     assert found["requests"] <= MOST_REQUESTS
     assert found["bytes"] <= MOST_BYTES

@@ -16,6 +16,7 @@ MAKES_MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser"
     r"|\beval\b|new Function|dangerouslySet|srcdoc"
 )
+AT_START = re.compile(r"""(?:import|export)\b[^;]*?from\s*["'](\.[^"']+)["']""")
 IMPORT = re.compile(r"""(?:from|import)\s*\(?["'](\.[^"']+)["']""")
 
 
@@ -55,6 +56,24 @@ def test_modules_import_files_that_are_there_and_are_short(module: Path) -> None
     missing = [name for name in IMPORT.findall(text) if not (module.parent / name).is_file()]
     assert missing == []
     assert len(text.splitlines()) < 400
+
+
+def loaded_with(module: Path, found: set[Path]) -> set[Path]:
+    """What a module imports at its start, directly and not."""
+    for name in AT_START.findall(module.read_text(encoding="utf-8")):
+        target = (module.parent / name).resolve()
+        if target not in found:
+            found.add(target)
+            loaded_with(target, found)
+    return found
+
+
+def test_the_page_names_every_module_it_will_need() -> None:
+    """The browser fetches all of them at once, instead of one after the other as they import each other."""
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    named = re.findall(r'rel="modulepreload" href="/static/([^"]+)"', page)
+    needed = loaded_with(STATIC / "js/main.js", set())
+    assert named == sorted(str(path.relative_to(STATIC)) for path in needed)
 
 
 def test_the_page_holds_nothing_inline_and_nothing_from_elsewhere() -> None:

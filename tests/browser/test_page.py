@@ -141,6 +141,21 @@ async def test_changes_arrive_and_what_is_gone_goes(publisher: Publisher, sight:
     await expect(sight.page).to_have_title("11 active · latido")
 
 
+async def test_started_sessions_are_counted_by_how_their_number_grows(
+    publisher: Publisher, sight: Sight
+) -> None:
+    records = await published()
+    publisher.put(records)
+    await sight.open()
+    await expect(sight.kpi("sessions_started")).to_have_text("0", timeout=WITHIN_MS)
+    for record in records:
+        if record["window"]["name"] == "all" and "sessions" in record["kpis"]:
+            record["kpis"]["sessions"]["value"] += 20
+    publisher.put(records)
+    await expect(sight.kpi("sessions_started")).to_have_text(re.compile("[1-9]"), timeout=WITHIN_MS)
+    await expect(sight.kpi("sessions_ended_now")).to_have_text("0")
+
+
 async def test_pickers_are_kept_in_the_address(publisher: Publisher, sight: Sight) -> None:
     publisher.put([*await published("shop-es"), *await published("shop-fr")])
     await sight.open()

@@ -11,7 +11,7 @@ import { Banner, Chip, Empty } from "./parts/notice.js";
 import { Choices, Select, ThemeSwitch } from "./parts/pickers.js";
 import { Engagement, SHOWN, windowOf } from "./sections/engagement.js";
 import { Health } from "./sections/health.js";
-import { NOW_WINDOW, Pulse, VIEWS } from "./sections/pulse.js";
+import { ENDED, NOW_WINDOW, Pulse, STARTED, VIEWS } from "./sections/pulse.js";
 import { Voice } from "./sections/voice.js";
 
 /** @typedef {import("./types.js").Choice} Choice */
@@ -139,9 +139,12 @@ function breakdownQuery(choice, site) {
  */
 function valuesOfNow(view, site, window) {
   const of = (/** @type {string} */ one, /** @type {string} */ id) => kpiOf(view.records, site, one, id)?.value ?? null;
+  const sessions = kpiOf(view.records, site, TOTALS_WINDOW, "sessions");
   return {
     values: Object.fromEntries(LINES.map((id) => [id, of(window, id)])),
-    totals: { [VIEWS]: of(TOTALS_WINDOW, "page_views") },
+    totals: {
+      [VIEWS]: of(TOTALS_WINDOW, "page_views"), [STARTED]: sessions?.value ?? null, [ENDED]: sessions?.ended ?? null,
+    },
   };
 }
 

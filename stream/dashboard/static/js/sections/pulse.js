@@ -15,7 +15,10 @@ import { LineChart } from "../parts/line.js";
 
 export const NOW_WINDOW = "5m";
 const SMOOTHED_S = 10;
+// Series of what grows, by the second.
 export const VIEWS = "page_views_per_s";
+export const STARTED = "sessions_per_s";
+export const ENDED = "sessions_ended_per_s";
 export const TILES = ["pages_per_session", "session_duration_ms", "bounce_rate", "session_conversion_rate"];
 const MORE_TILES = ["page_views", "engaged_session_rate", "active_session_rate", "engaged_time_ms"];
 
@@ -27,15 +30,15 @@ export function Pulse({ view, choice, series }) {
   const of = (/** @type {string} */ kpi) => kpiOf(view.records, site, choice.window, kpi);
   const tiles = wall ? TILES : [...TILES, ...MORE_TILES];
   return html`
-    <${ActiveNow} view=${view} choice=${choice} />
+    <${ActiveNow} view=${view} choice=${choice} series=${series} />
     <${Card} title="Page views per second" note=${`up to 15 min, means of ${SMOOTHED_S} s`} area="views">
       <${LineChart} series=${smoothed(series[VIEWS] ?? EMPTY, SMOOTHED_S)} name="page views per second" write=${oneDecimal} table=${!wall} />
     <//>
     ${tiles.map((id) => html`<${Tile} key=${id} id=${id} kpi=${of(id)} window=${choice.window} values=${(series[id] ?? EMPTY).values} />`)}`;
 }
 
-/** @param {{view: View, choice: Choice}} props */
-function ActiveNow({ view, choice }) {
+/** @param {{view: View, choice: Choice, series: AllSeries}} props */
+function ActiveNow({ view, choice, series }) {
   const { site } = usePage();
   const active = kpiOf(view.records, site, NOW_WINDOW, "active_visitors");
   const sessions = kpiOf(view.records, site, choice.window, "sessions");
@@ -44,12 +47,23 @@ function ActiveNow({ view, choice }) {
   return html`<${Card} kpi="active_visitors" title="Active visitors now" window=${NOW_WINDOW} note=${`seen in the last ${windowWords(NOW_WINDOW)}, exact`} area="active">
     <p class="number huge"><i class="beat" aria-hidden="true"></i><span data-kpi="active_visitors">${count(active?.value)}</span></p>
     <p class="facts">
-      <span><b data-kpi="sessions_open">${count(sessions?.open)}</b> sessions open</span>
+      <span><b data-kpi="sessions_started">${count(aMinute(series[STARTED]))}</b> sessions started / min</span>
+      <span><b data-kpi="sessions_ended_now">${count(aMinute(series[ENDED]))}</b> ended / min</span>
+      <span><b data-kpi="sessions_open">${count(sessions?.open)}</b> open</span>
       <span><b data-kpi="sessions_ended">${count(sessions?.ended)}</b> ended</span>
       ${fresh && fresh.value !== null && html`<span><b data-kpi="new_visitor_rate">${writeKpi("new_visitor_rate", fresh, fresh.value)}</b> new visitors</span>`}
       <span class="quiet">${within}</span>
     </p>
   <//>`;
+}
+
+/**
+ * How many there were in the last minute, by the seconds of it that are known.
+ * @param {import("../series.js").Series | undefined} series
+ */
+function aMinute(series) {
+  const mean = smoothed(series ?? EMPTY, 60).values.at(-1);
+  return mean === undefined || mean === null ? null : 60 * mean;
 }
 
 /**
