@@ -98,7 +98,7 @@ function Head({ choice, change, overview, site, fresh }) {
     ${choice.wall ? html`<span class="where"><bdi>${site}</bdi></span>` : html`
     <nav aria-label="Sections">${SECTIONS.map(([id, name]) => html`<a key=${id} href=${`#${id}`}>${name}</a>`)}</nav>
     <div class="controls">
-      <${Select} legend="Site" value=${site} options=${overview.sites} write=${(/** @type {string} */ one) => one} onPick=${(/** @type {string} */ one) => change({ site: one })} />
+      ${site && html`<${Select} legend="Site" value=${site} options=${overview.sites} write=${(/** @type {string} */ one) => one} onPick=${(/** @type {string} */ one) => change({ site: one })} />`}
       <${Choices} name="window" legend="Window" value=${choice.window} options=${WINDOWS} write=${windowShort} onPick=${(/** @type {string} */ window) => change({ window })} />
       <${ThemeSwitch} />
     </div>`}

@@ -46,14 +46,15 @@ function ActiveNow({ view, choice, series }) {
   const within = lastWindow(choice.window);
   return html`<${Card} kpi="active_visitors" title="Active visitors now" window=${NOW_WINDOW} note=${`seen in the last ${windowWords(NOW_WINDOW)}, exact`} area="active">
     <p class="number huge"><i class="beat" aria-hidden="true"></i><span data-kpi="active_visitors">${count(active?.value)}</span></p>
-    <p class="facts">
+    <div><p class="facts">
       <span><b data-kpi="sessions_started">${count(aMinute(series[STARTED]))}</b> sessions started / min</span>
       <span><b data-kpi="sessions_ended_now">${count(aMinute(series[ENDED]))}</b> ended / min</span>
-      <span><b data-kpi="sessions_open">${count(sessions?.open)}</b> open</span>
+    </p>
+    <p class="facts"><span class="quiet">${within}</span>
+      <span><b data-kpi="sessions_open">${count(sessions?.open)}</b> sessions open</span>
       <span><b data-kpi="sessions_ended">${count(sessions?.ended)}</b> ended</span>
       ${fresh && fresh.value !== null && html`<span><b data-kpi="new_visitor_rate">${writeKpi("new_visitor_rate", fresh, fresh.value)}</b> new visitors</span>`}
-      <span class="quiet">${within}</span>
-    </p>
+    </p></div>
   <//>`;
 }
 
@@ -107,7 +108,7 @@ function median(id, kpi) {
 export function Delta({ id, kpi, window }) {
   const { registry } = usePage();
   const by = change(id, kpi);
-  if (by === null) return html`<p class="delta quiet">${window === "all" ? "since the beginning" : "no exact number for the window before"}</p>`;
+  if (by === null) return html`<p class="delta quiet">${window === "all" ? "since the beginning" : "no number for the window before"}</p>`;
   if (by.up === null) return html`<p class="delta quiet">as in the ${windowWords(window)} before</p>`;
   const upIsGood = registry[id]?.up_is_good;
   const judged = upIsGood === null || upIsGood === undefined ? "" : by.up === upIsGood ? "good" : "bad";
