@@ -9,7 +9,7 @@ import { useSeries } from "./series.js";
 import { ExplainDialog } from "./parts/explain.js";
 import { Banner, Chip, Empty } from "./parts/notice.js";
 import { Choices, Select, ThemeSwitch } from "./parts/pickers.js";
-import { Engagement, SHOWN, windowOf } from "./sections/engagement.js";
+import { AUDIENCE_WINDOWS, Engagement, SHOWN, windowOf } from "./sections/engagement.js";
 import { Health } from "./sections/health.js";
 import { ENDED, NOW_WINDOW, Pulse, STARTED, VIEWS } from "./sections/pulse.js";
 import { Voice } from "./sections/voice.js";
@@ -94,12 +94,15 @@ function Sections({ overview, breakdown, choice, change, series, now, seen }) {
  */
 function Head({ choice, change, overview, site, fresh }) {
   return html`<header class="page-head">
-    <a class="logo" href=${choice.wall ? "/" : "#pulse"}><svg viewBox="0 0 40 18" aria-hidden="true"><path d="M1 10h9l4-8 6 15 5-10 3 3h11" /></svg>latido</a>
+    <a class="logo" href=${choice.wall ? "/" : "#pulse"}>
+      <svg viewBox="0 0 40 18" aria-hidden="true"><path d="M1 10h9l4-8 6 15 5-10 3 3h11" /></svg>latido</a>
     ${choice.wall ? html`<span class="where"><bdi>${site}</bdi></span>` : html`
     <nav aria-label="Sections">${SECTIONS.map(([id, name]) => html`<a key=${id} href=${`#${id}`}>${name}</a>`)}</nav>
     <div class="controls">
-      ${site && html`<${Select} legend="Site" value=${site} options=${overview.sites} write=${(/** @type {string} */ one) => one} onPick=${(/** @type {string} */ one) => change({ site: one })} />`}
-      <${Choices} name="window" legend="Window" value=${choice.window} options=${WINDOWS} write=${windowShort} onPick=${(/** @type {string} */ window) => change({ window })} />
+      ${site && html`<${Select} legend="Site" value=${site} options=${overview.sites} write=${String}
+        onPick=${(/** @type {string} */ one) => change({ site: one })} />`}
+      <${Choices} name="window" legend="Window" value=${choice.window} options=${WINDOWS} write=${windowShort}
+        onPick=${(/** @type {string} */ window) => change({ window })} />
       <${ThemeSwitch} />
     </div>`}
     <${Chip} fresh=${fresh} />
@@ -113,7 +116,8 @@ function Head({ choice, change, overview, site, fresh }) {
 function overviewQuery(choice) {
   const query = new URLSearchParams({ segment: "all" });
   if (choice.site) query.set("site", choice.site);
-  for (const window of new Set([TOTALS_WINDOW, NOW_WINDOW, choice.window, choice.answers, "24h", "7d", "28d"])) query.append("window", window);
+  const windows = new Set([TOTALS_WINDOW, NOW_WINDOW, choice.window, choice.answers, ...AUDIENCE_WINDOWS]);
+  for (const window of windows) query.append("window", window);
   return query.toString();
 }
 

@@ -12,7 +12,10 @@ const WINDOW_WORDS = {
   "7d": "7 days", "28d": "28 days", "30d": "30 days", "90d": "90 days",
 };
 /** @type {Record<string, string>} */
-const WINDOW_SHORT = { "1m": "1 m", "5m": "5 m", "30m": "30 m", "1h": "1 h", "24h": "24 h", "7d": "7 d", "28d": "28 d", "30d": "30 d", "90d": "90 d" };
+const WINDOW_SHORT = {
+  "1m": "1 m", "5m": "5 m", "30m": "30 m", "1h": "1 h", "24h": "24 h",
+  "7d": "7 d", "28d": "28 d", "30d": "30 d", "90d": "90 d",
+};
 
 /** @param {number | null | undefined} n */
 export function count(n) {

@@ -43,7 +43,9 @@ export function heard(view, kind, body, now) {
   }
   // A site may be new since the snapshot: its records say so.
   const named = (body.records ?? []).map((/** @type {any} */ one) => one.site_id);
-  if (named.some((/** @type {string} */ site) => !next.sites.includes(site))) next.sites = [...new Set([...next.sites, ...named])].sort();
+  if (named.some((/** @type {string} */ site) => !next.sites.includes(site))) {
+    next.sites = [...new Set([...next.sites, ...named])].sort();
+  }
   return next;
 }
 
@@ -63,7 +65,8 @@ export function freshness(view, now) {
   const ageMs = state.age_ms === null ? null : state.age_ms + silentMs;
   if (view.problem !== null || silentMs > DEAF_AFTER_MS) {
     const text = view.problem ?? "This page has lost the monitor's server.";
-    return { status: "lost", current: false, ageMs, text, whatToDo: "It tries again by itself; the numbers are the last it heard." };
+    const whatToDo = "It tries again by itself; the numbers are the last it heard.";
+    return { status: "lost", current: false, ageMs, text, whatToDo };
   }
   const behindMs = state.as_of === null ? 0 : Date.parse(state.now) - Date.parse(state.as_of);
   const current = state.status === "complete" || (state.status === "catching_up" && behindMs < BEHIND_MS);
@@ -160,7 +163,9 @@ export async function ask(path) {
   const answer = await fetch(`${API}/${path}`, { headers: { accept: "application/json" } }).catch(() => null);
   if (answer === null) throw new Error("The monitor's server does not answer: is 'latido dashboard' running?");
   if (answer.ok) return answer.json();
-  if (answer.status === 401) throw new Error("The monitor wants its token: open this page once with ?token=… at the end of its address.");
+  if (answer.status === 401) {
+    throw new Error("The monitor wants its token: open this page once with ?token=… at the end of its address.");
+  }
   const said = await answer.json().catch(() => ({}));
   const why = said.detail ?? said.error ?? said.message;
   throw new Error(typeof why === "string" ? why : `The monitor's server answers ${answer.status}.`);

@@ -7,7 +7,8 @@ import { label, usePage } from "../page.js";
 
 /** @type {Record<string, string>} */
 const NOT_OF_NOW = {
-  catching_up: "catching up", partial: "partial", lost: "no connection", stale: "stale", unreachable: "store gone", connecting: "connecting", empty: "nothing yet",
+  catching_up: "catching up", partial: "partial", stale: "stale", lost: "no connection", unreachable: "store gone",
+  connecting: "connecting", empty: "nothing yet",
 };
 
 /**
@@ -34,7 +35,8 @@ export function Card({ title, kpi, window = "", note, area, csv, fresh, tools, c
         <${Age} fresh=${trust} />
         <span class="tools">
           ${tools}
-          ${csv && html`<a class="csv" href=${`/api/v1/kpis.csv?${csv}`} download aria-label=${`${title ?? kpi} as a CSV file`}>CSV</a>`}
+          ${csv && html`<a class="csv" href=${`/api/v1/kpis.csv?${csv}`} download
+            aria-label=${`${title ?? kpi} as a CSV file`}>CSV</a>`}
         </span>
       </header>
       ${children}

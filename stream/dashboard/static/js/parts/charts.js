@@ -10,13 +10,23 @@ function pc(share) {
 }
 
 /**
+ * The interval for whoever hears the page.
+ * @param {string} id
+ * @param {Kpi} kpi
+ */
+function intervalWords(id, kpi) {
+  const written = interval(id, kpi);
+  return written ? `95 % interval ${written.replace("–", " to ")}` : "no interval";
+}
+
+/**
  * A value as a bar and its interval as a whisker; both ends of the scale are the same for a whole table.
  * @param {{id: string, kpi: Kpi, most: number}} props most: the number at the right end
  */
 export function Whisker({ id, kpi, most }) {
   const value = kpi.value ?? 0;
   const there = typeof kpi.low === "number" && typeof kpi.high === "number";
-  const words = `${writeKpi(id, kpi, kpi.value)}${there ? `, 95 % interval ${interval(id, kpi).replace("–", " to ")}` : ", no interval"}`;
+  const words = `${writeKpi(id, kpi, kpi.value)}, ${intervalWords(id, kpi)}`;
   return html`<svg class="whisker" role="img" aria-label=${words}>
     <rect class="track" width="100%" height="100%" rx="4" />
     <rect class="bar" width=${pc(value / most)} height="100%" rx="4" />
@@ -76,29 +86,37 @@ export function Spark({ values }) {
 }
 
 /**
- * From -100 to 100, the interval drawn on it.
- * @param {{kpi: Kpi}} props
+ * A score from -100 to 100, its interval drawn on it.
+ * @param {{kpi: Kpi}} props with a value
  */
 export function Gauge({ kpi }) {
-  const there = kpi.value !== null;
   const at = (/** @type {number} */ score) => (score + 100) / 200;
-  const interval_ = typeof kpi.low === "number" && typeof kpi.high === "number";
-  const words = there ? `NPS ${writeKpi("nps", kpi, kpi.value)}, ${interval_ ? `95 % interval ${interval("nps", kpi)}` : "no interval"}, on a scale from -100 to 100` : "no answers yet";
+  const there = typeof kpi.low === "number" && typeof kpi.high === "number";
+  const words = `NPS ${writeKpi("nps", kpi, kpi.value)}, ${intervalWords("nps", kpi)}, on a scale from -100 to 100`;
   return html`<div class="gauge" role="img" aria-label=${words}>
     <svg>
       <g class="zero"><line x1="50%" x2="50%" y1="25%" y2="75%" /></g>
-      ${interval_ && html`<${Span} low=${at(kpi.low ?? 0)} high=${at(kpi.high ?? 0)} />`}
-      ${there && html`<circle cx=${pc(at(kpi.value ?? 0))} cy="50%" r="6" />`}
+      ${there && html`<${Span} low=${at(kpi.low ?? 0)} high=${at(kpi.high ?? 0)} />`}
+      <circle cx=${pc(at(kpi.value ?? 0))} cy="50%" r="6" />
     </svg>
     <div class="gauge-ends" aria-hidden="true"><span>−100</span><span>0</span><span>100</span></div>
   </div>`;
 }
 
 /**
+ * Those who would recommend, those who would not, and those between.
+ * @param {{kpi: Kpi}} props of an NPS
+ */
+export function Answers({ kpi }) {
+  const { promoters = 0, passives = 0, detractors = 0 } = kpi;
+  return html`<${Stack} parts=${[["promoters", promoters], ["passives", passives], ["detractors", detractors]]} />`;
+}
+
+/**
  * Parts of a whole, side by side.
  * @param {{parts: [string, number][]}} props class and number of each
  */
-export function Stack({ parts }) {
+function Stack({ parts }) {
   const whole = parts.reduce((sum, [, n]) => sum + n, 0);
   let before = 0;
   return html`<svg class="stack" role="img" aria-label=${parts.map(([name, n]) => `${count(n)} ${name}`).join(", ")}>

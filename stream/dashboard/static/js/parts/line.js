@@ -39,7 +39,9 @@ export function LineChart({ series, name, write, table = true }) {
   return html`<figure class="line">
     <div ref=${place} class="plot" role="img" aria-label=${told ? `${name}: now ${write(told.now)}` : `${name}: no values yet`}></div>
     <figcaption>
-      ${told ? html`now <b>${write(told.now)}</b> · lowest <b>${write(told.low)}</b> · highest <b>${write(told.high)}</b> · mean <b>${write(told.mean)}</b>` : "the line begins with the next numbers"}
+      ${told === null && "the line begins with the next numbers"}
+      ${told && html`now <b>${write(told.now)}</b> · lowest <b>${write(told.low)}</b>${" "}
+        · highest <b>${write(told.high)}</b> · mean <b>${write(told.mean)}</b>`}
       ${table && told && html`<${AsTable} series=${series} name=${name} write=${write} />`}
     </figcaption>
   </figure>`;
@@ -106,6 +108,15 @@ function lastMinutes(_, first, last) {
 
 /**
  * @param {any} _
+ * @param {number | null} low
+ * @param {number | null} high no number without values
+ */
+function fromZero(_, low, high) {
+  return [0, Number(high) > 0 && Number.isFinite(high) ? Number(high) * 1.15 : 1];
+}
+
+/**
+ * @param {any} _
  * @param {number[]} seconds
  */
 function times(_, seconds) {
@@ -120,6 +131,7 @@ function times(_, seconds) {
 function options(box, write) {
   const style = getComputedStyle(box);
   const em = parseFloat(style.fontSize);
+  const tick = (/** @type {number} */ n) => (Number.isInteger(n) ? count(n) : write(n));
   const colour = (/** @type {string} */ name) => style.getPropertyValue(name);
   const axis = {
     stroke: colour("--mute"), font: `${em}px ${style.fontFamily}`,
@@ -130,10 +142,10 @@ function options(box, write) {
     legend: { show: false },
     cursor: { show: false },
     padding: [em / 2, 0, 0, 0],
-    scales: { x: { range: lastMinutes }, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ high) => [0, high > 0 ? high * 1.15 : 1] } },
+    scales: { x: { range: lastMinutes }, y: { range: fromZero } },
     axes: [
       { ...axis, grid: { show: false }, size: 2 * em, space: 7 * em, values: times },
-      { ...axis, size: 3.4 * em, space: 3.2 * em, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((n) => (Number.isInteger(n) ? count(n) : write(n))) },
+      { ...axis, size: 3.4 * em, space: 3.2 * em, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map(tick) },
     ],
     series: [{}, {
       stroke: colour("--accent"), width: em / 6, points: { show: false },

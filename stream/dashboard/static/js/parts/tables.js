@@ -28,7 +28,8 @@ export function RateTable({ records, dimension, counts, rate, more = [], nothing
   const { registry } = usePage();
   if (records.length === 0) return html`<p class="nothing">${nothing}</p>`;
   const most = scaleOf(records.map((record) => record.kpis[rate]));
-  const head = (/** @type {string} */ id) => html`<th scope="col" role="columnheader" class="n" title=${registry[id]?.meaning ?? ""}>${SHORT[id] ?? label(registry, id)}</th>`;
+  const head = (/** @type {string} */ id) => html`<th scope="col" role="columnheader" class="n"
+    title=${registry[id]?.meaning ?? ""}>${SHORT[id] ?? label(registry, id)}</th>`;
   return html`<table class="rates" role="table">
     <thead role="rowgroup"><tr role="row">
       <th scope="col" role="columnheader">${dimensionWords(dimension)}</th>
@@ -47,7 +48,8 @@ function Row({ record, counts, rate, more, most }) {
   const { registry } = usePage();
   const cell = (/** @type {string} */ id) => {
     const kpi = record.kpis[id];
-    return html`<td role="cell" class="n" data-kpi=${id} data-label=${label(registry, id)}>${kpi ? writeKpi(id, kpi, kpi.value) : ""}</td>`;
+    return html`<td role="cell" class="n" data-kpi=${id} data-label=${label(registry, id)}>
+      ${kpi ? writeKpi(id, kpi, kpi.value) : ""}</td>`;
   };
   const kpi = record.kpis[rate];
   return html`<tr role="row">
@@ -88,12 +90,12 @@ export function Ranking({ records, size, rate, nothing }) {
   return html`<ol class="ranking">${records.map((record) => {
     const kpi = record.kpis[rate];
     const value = record.kpis[size]?.value ?? 0;
+    const stands = kpi && `${label(registry, rate)}: ${basis(kpi)}, 95 % interval ${interval(rate, kpi) || "none"}`;
     return html`<li key=${record.segment.value}>
       <${Name} record=${record} />
       <${Bar} share=${value / most} />
       <b data-kpi=${size}>${count(value)}</b>
-      <span class="quiet" title=${kpi ? `${label(registry, rate)}: ${basis(kpi)}, 95 % interval ${interval(rate, kpi) || "none"}` : ""}>
-        ${kpi ? percent(kpi.value) : ""}</span>
+      <span class="quiet" title=${stands ?? ""}>${kpi ? percent(kpi.value) : ""}</span>
     </li>`;
   })}</ol>`;
 }

@@ -20,7 +20,12 @@ const PAGES = ["landing_page", "exit_page"];
 const SMALL_LISTS = ["channel", "device", "country"];
 const VISIT_RATE = "session_conversion_rate";
 /** @type {Record<string, string>} */
-const TITLES = { landing_page: "Landing pages", exit_page: "Exit pages", channel: "Channels", device: "Devices", country: "Countries" };
+const TITLES = {
+  landing_page: "Landing pages", exit_page: "Exit pages", channel: "Channels", device: "Devices", country: "Countries",
+};
+/** @type {[string, string][]} */
+const AUDIENCE = [["24h", "dau"], ["7d", "wau"], ["28d", "mau"], ["28d", "stickiness"], ["28d", "visits_per_visitor"]];
+export const AUDIENCE_WINDOWS = AUDIENCE.map(([window]) => window);
 export const SHOWN = 8;
 
 /**
@@ -68,8 +73,10 @@ function Clicks({ records, choice, fresh, change }) {
   const tools = !wall && html`<${Choices} name="clicks" legend="Click-through rate by" value=${choice.clicks}
     options=${CLICK_DIMENSIONS.slice(0, 4)} write=${dimensionWords} onPick=${(/** @type {string} */ clicks) => change({ clicks })} />`;
   return html`<${Card} kpi="ctr" title=${`Click-through rate by ${dimensionWords(choice.clicks)}`} window=${choice.window}
-    note=${`${lastWindow(choice.window)} · whiskers: 95 % interval`} area="clicks" fresh=${fresh} tools=${tools} csv=${!wall && file(site, choice.window, choice.clicks)}>
-    <${RateTable} records=${top(records, wall ? 6 : SHOWN)} dimension=${choice.clicks} counts=${["impressions", "clicks"]} rate="ctr"
+    note=${`${lastWindow(choice.window)} · whiskers: 95 % interval`} area="clicks" fresh=${fresh} tools=${tools}
+    csv=${!wall && file(site, choice.window, choice.clicks)}>
+    <${RateTable} records=${top(records, wall ? 6 : SHOWN)} dimension=${choice.clicks} counts=${["impressions", "clicks"]}
+      rate="ctr"
       nothing=${`Nothing was shown or clicked (${lastWindow(choice.window)}). Elements send impression and click events.`} />
   <//>`;
 }
@@ -84,14 +91,22 @@ function top(records, shown = SHOWN) {
   return [...values.slice(0, shown), ...records.filter((record) => record.segment.value === OTHER)];
 }
 
-/** @param {{records: SnapshotRecord[], choice: Choice, fresh: Freshness, dimensions: string[], change: (part: Partial<Choice>) => void}} props */
+/**
+ * @param {object} props
+ * @param {SnapshotRecord[]} props.records
+ * @param {Choice} props.choice
+ * @param {Freshness} props.fresh
+ * @param {string[]} props.dimensions
+ * @param {(part: Partial<Choice>) => void} props.change
+ */
 function Visits({ records, choice, fresh, dimensions, change }) {
   const { site } = usePage();
   const tools = html`<${Select} legend="Visits by" value=${choice.dimension} options=${dimensions} write=${dimensionWords}
     onPick=${(/** @type {string} */ dimension) => change({ dimension })} />`;
   const window = windowOf(choice.dimension, choice.window);
   return html`<${Card} title=${`Visits by ${dimensionWords(choice.dimension)}`} kpi=${VISIT_RATE} window=${window}
-    note=${`${lastWindow(window)} · whiskers: 95 % interval`} area="whole" fresh=${fresh} tools=${tools} csv=${file(site, window, choice.dimension)}>
+    note=${`${lastWindow(window)} · whiskers: 95 % interval`} area="whole" fresh=${fresh} tools=${tools}
+    csv=${file(site, window, choice.dimension)}>
     <${RateTable} records=${top(records)} dimension=${choice.dimension} counts=${["sessions"]} rate=${VISIT_RATE}
       more=${["bounce_rate", "session_duration_ms"]}
       nothing=${`No visit has a ${dimensionWords(choice.dimension)} (${lastWindow(window)}).`} />
@@ -102,15 +117,18 @@ function Visits({ records, choice, fresh, dimensions, change }) {
 function List({ dimension, records, choice, fresh }) {
   const { site, wall } = usePage();
   const window = windowOf(dimension, choice.window);
-  return html`<${Card} title=${TITLES[dimension]} note=${`${lastWindow(window)} · sessions, converted`} area=${`list ${dimension}`} fresh=${fresh} csv=${!wall && file(site, window, dimension)}>
-    <${Ranking} records=${top(records, 6)} size="sessions" rate=${VISIT_RATE} nothing=${`No visit has a ${dimensionWords(dimension)} (${lastWindow(window)}).`} />
+  return html`<${Card} title=${TITLES[dimension]} note=${`${lastWindow(window)} · sessions, converted`}
+    area=${`list ${dimension}`} fresh=${fresh} csv=${!wall && file(site, window, dimension)}>
+    <${Ranking} records=${top(records, 6)} size="sessions" rate=${VISIT_RATE}
+      nothing=${`No visit has a ${dimensionWords(dimension)} (${lastWindow(window)}).`} />
   <//>`;
 }
 
 /** @param {{records: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
 function Goals({ records, choice, fresh }) {
   const { site } = usePage();
-  return html`<${Card} title="Conversions" kpi="cvr_visitors" window=${choice.window} note=${lastWindow(choice.window)} area="goals" fresh=${fresh} csv=${file(site, choice.window, "goal")}>
+  return html`<${Card} title="Conversions" kpi="cvr_visitors" window=${choice.window} note=${lastWindow(choice.window)}
+    area="goals" fresh=${fresh} csv=${file(site, choice.window, "goal")}>
     <${RateTable} records=${top(records)} dimension="goal" counts=${["conversions"]} rate="cvr_visitors" more=${["cvr_sessions"]}
       nothing="No goal was reached. Goals are named in the settings, under [[goals]]." />
   <//>`;
@@ -119,9 +137,13 @@ function Goals({ records, choice, fresh }) {
 /** @param {{funnels: SnapshotRecord[], steps: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
 function Funnels({ funnels, steps, choice, fresh }) {
   const { site, registry } = usePage();
-  return html`<${Card} title="Funnels" kpi="funnel_abandonment" window=${choice.window} note=${`${lastWindow(choice.window)} · ended sessions`} area="funnels" fresh=${fresh} csv=${file(site, choice.window, "funnel_step")}>
-    ${funnels.length === 0 && html`<p class="nothing">No visit has begun a funnel. Funnels are named in the settings, under [[funnels]].</p>`}
-    ${funnels.map((funnel) => html`<${Funnel} key=${funnel.segment.value} funnel=${funnel} steps=${stepsOf(funnel, steps)} abandonment=${label(registry, "funnel_abandonment")} />`)}
+  return html`<${Card} title="Funnels" kpi="funnel_abandonment" window=${choice.window}
+    note=${`${lastWindow(choice.window)} · ended sessions`} area="funnels" fresh=${fresh}
+    csv=${file(site, choice.window, "funnel_step")}>
+    ${funnels.length === 0 && html`<p class="nothing">
+      No visit has begun a funnel. Funnels are named in the settings, under [[funnels]].</p>`}
+    ${funnels.map((funnel) => html`<${Funnel} key=${funnel.segment.value} funnel=${funnel} steps=${stepsOf(funnel, steps)}
+      abandonment=${label(registry, "funnel_abandonment")} />`)}
   <//>`;
 }
 
@@ -149,7 +171,8 @@ function Funnel({ funnel, steps, abandonment }) {
         <b>${count(step.kpis.funnel_step_sessions?.value)}</b>
         <span class="quiet">${overall ? percent(overall.value) : ""}</span></li>`;
     })}</ol>
-    ${left && html`<p class="basis">${abandonment} <b>${percent(left.value)}</b> · ${[basis(left), interval("funnel_abandonment", left)].filter(Boolean).join(" · ")}</p>`}
+    ${left && html`<p class="basis">${abandonment} <b>${percent(left.value)}</b>${" "}
+      · ${[basis(left), interval("funnel_abandonment", left)].filter(Boolean).join(" · ")}</p>`}
   </div>`;
 }
 
@@ -160,14 +183,12 @@ function Funnel({ funnel, steps, abandonment }) {
 function Audience({ view, choice }) {
   const { site, registry } = usePage();
   const of = (/** @type {string} */ window, /** @type {string} */ id) => kpiOf(view.records, site, window, id);
-  /** @type {[string, string][]} */
-  const rows = [["24h", "dau"], ["7d", "wau"], ["28d", "mau"], ["28d", "stickiness"], ["28d", "visits_per_visitor"]];
   const first = of(choice.window, "new_visitors");
   const again = of(choice.window, "returning_visitors");
   return html`<${Card} title="New and returning" kpi="returning_visitors" window=${choice.window} note=${lastWindow(choice.window)} area="audience">
     <p class="facts"><span><b class="big" data-kpi="new_visitors">${count(first?.value)}</b> new</span>
       <span><b class="big" data-kpi="returning_visitors">${count(again?.value)}</b> returning</span></p>
-    <dl class="pairs">${rows.map(([window, id]) => {
+    <dl class="pairs">${AUDIENCE.map(([window, id]) => {
       const kpi = of(window, id);
       return kpi && html`<div key=${id}><dt>${label(registry, id)}</dt><dd data-kpi=${id}>${writeKpi(id, kpi, kpi.value)}</dd></div>`;
     })}</dl>

@@ -34,7 +34,8 @@ function Facts({ view }) {
   ];
   if (found?.lost_records) facts.push(["lost_records", count(found.lost_records), "lost"]);
   return html`<${Card} title="Completeness" note=${fresh.text} area="whole health">
-    <dl class="facts-row">${facts.map(([name, value, words]) => html`<div key=${name}><dt>${words}</dt><dd data-health=${name}>${value}</dd></div>`)}</dl>
+    <dl class="facts-row">${facts.map(([name, value, words]) => html`<div key=${name}>
+      <dt>${words}</dt><dd data-health=${name}>${value}</dd></div>`)}</dl>
     ${found?.held_by && html`<p class="basis">Time is held back by <b>${found.held_by}</b>.</p>`}
   <//>`;
 }
@@ -54,14 +55,18 @@ function Partitions({ partitions, now }) {
 
 /** @param {{health: any}} props */
 function Refusals({ health }) {
-  const accounting = Object.entries(health?.accounting ?? {});
-  const letters = Object.entries(health?.dead_letters ?? {});
+  const letters = health?.dead_letters ?? {};
   return html`<${Card} title="Every record accounted for" area="refusals">
-    <dl class="pairs">${accounting.map(([name, n]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd>${count(Number(n))}</dd></div>`)}</dl>
+    <${Counts} counts=${health?.accounting ?? {}} />
     <h4>Dead letters by reason</h4>
-    ${letters.length === 0 ? html`<p class="nothing">None.</p>` : html`
-    <dl class="pairs">${letters.map(([name, n]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd>${count(Number(n))}</dd></div>`)}</dl>`}
+    ${Object.keys(letters).length === 0 ? html`<p class="nothing">None.</p>` : html`<${Counts} counts=${letters} />`}
   <//>`;
+}
+
+/** @param {{counts: Record<string, number>}} props by name */
+function Counts({ counts }) {
+  return html`<dl class="pairs">${Object.entries(counts).map(([name, n]) => html`<div key=${name}>
+    <dt>${name.replaceAll("_", " ")}</dt><dd>${count(n)}</dd></div>`)}</dl>`;
 }
 
 /** @param {{workers: any[]}} props */

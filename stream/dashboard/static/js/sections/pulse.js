@@ -1,5 +1,5 @@
 // The pulse of the site: who is there, what is opened, what a visit is like.
-import { basis, change, count, interval, lastWindow, oneDecimal, valueAndUnit, windowWords, writeKpi } from "../format.js";
+import { basis, change, count, interval, lastWindow, oneDecimal, percent, valueAndUnit, windowWords, writeKpi } from "../format.js";
 import { html } from "../html.js";
 import { usePage } from "../page.js";
 import { kpiOf } from "../records.js";
@@ -32,9 +32,11 @@ export function Pulse({ view, choice, series }) {
   return html`
     <${ActiveNow} view=${view} choice=${choice} series=${series} />
     <${Card} title="Page views per second" note=${`up to 15 min, means of ${SMOOTHED_S} s`} area="views">
-      <${LineChart} series=${smoothed(series[VIEWS] ?? EMPTY, SMOOTHED_S)} name="page views per second" write=${oneDecimal} table=${!wall} />
+      <${LineChart} series=${smoothed(series[VIEWS] ?? EMPTY, SMOOTHED_S)} name="page views per second" write=${oneDecimal}
+        table=${!wall} />
     <//>
-    ${tiles.map((id) => html`<${Tile} key=${id} id=${id} kpi=${of(id)} window=${choice.window} values=${(series[id] ?? EMPTY).values} />`)}`;
+    ${tiles.map((id) => html`<${Tile} key=${id} id=${id} kpi=${of(id)} window=${choice.window}
+      values=${(series[id] ?? EMPTY).values} />`)}`;
 }
 
 /** @param {{view: View, choice: Choice, series: AllSeries}} props */
@@ -42,10 +44,12 @@ function ActiveNow({ view, choice, series }) {
   const { site } = usePage();
   const active = kpiOf(view.records, site, NOW_WINDOW, "active_visitors");
   const sessions = kpiOf(view.records, site, choice.window, "sessions");
-  const fresh = kpiOf(view.records, site, choice.window, "new_visitor_rate");
+  const first = kpiOf(view.records, site, choice.window, "new_visitor_rate");
   const within = lastWindow(choice.window);
-  return html`<${Card} kpi="active_visitors" title="Active visitors now" window=${NOW_WINDOW} note=${`seen in the last ${windowWords(NOW_WINDOW)}, exact`} area="active">
-    <p class="number huge"><i class="beat" aria-hidden="true"></i><span data-kpi="active_visitors">${count(active?.value)}</span></p>
+  return html`<${Card} kpi="active_visitors" title="Active visitors now" window=${NOW_WINDOW}
+    note=${`seen in the last ${windowWords(NOW_WINDOW)}, exact`} area="active">
+    <p class="number huge"><i class="beat" aria-hidden="true"></i>
+      <span data-kpi="active_visitors">${count(active?.value)}</span></p>
     <div><p class="facts">
       <span><b data-kpi="sessions_started">${count(aMinute(series[STARTED]))}</b> sessions started / min</span>
       <span><b data-kpi="sessions_ended_now">${count(aMinute(series[ENDED]))}</b> ended / min</span>
@@ -53,7 +57,7 @@ function ActiveNow({ view, choice, series }) {
     <p class="facts"><span class="quiet">${within}</span>
       <span><b data-kpi="sessions_open">${count(sessions?.open)}</b> sessions open</span>
       <span><b data-kpi="sessions_ended">${count(sessions?.ended)}</b> ended</span>
-      ${fresh && fresh.value !== null && html`<span><b data-kpi="new_visitor_rate">${writeKpi("new_visitor_rate", fresh, fresh.value)}</b> new visitors</span>`}
+      ${first && first.value !== null && html`<span><b data-kpi="new_visitor_rate">${percent(first.value)}</b> new visitors</span>`}
     </p></div>
   <//>`;
 }
@@ -88,9 +92,12 @@ function Tile({ id, kpi, window, values }) {
  * @param {string} window
  */
 function standing(id, kpi, window) {
-  if (kpi.value !== null) return [basis(kpi), median(id, kpi), interval(id, kpi)].filter(Boolean).join(" · ") || lastWindow(window);
+  if (kpi.value !== null) {
+    return [basis(kpi), median(id, kpi), interval(id, kpi)].filter(Boolean).join(" · ") || lastWindow(window);
+  }
   const none = `no ${kpi.of || "values"} yet, ${lastWindow(window)}`;
-  return kpi.with_open === null || kpi.with_open === undefined ? none : `${none} · ${writeKpi(id, kpi, kpi.with_open)} with open ones`;
+  const soFar = kpi.with_open ?? null;
+  return soFar === null ? none : `${none} · ${writeKpi(id, kpi, soFar)} with open ones`;
 }
 
 /**
@@ -108,7 +115,9 @@ function median(id, kpi) {
 export function Delta({ id, kpi, window }) {
   const { registry } = usePage();
   const by = change(id, kpi);
-  if (by === null) return html`<p class="delta quiet">${window === "all" ? "since the beginning" : "no number for the window before"}</p>`;
+  if (by === null) {
+    return html`<p class="delta quiet">${window === "all" ? "since the beginning" : "no number for the window before"}</p>`;
+  }
   if (by.up === null) return html`<p class="delta quiet">as in the ${windowWords(window)} before</p>`;
   const upIsGood = registry[id]?.up_is_good;
   const judged = upIsGood === null || upIsGood === undefined ? "" : by.up === upIsGood ? "good" : "bad";

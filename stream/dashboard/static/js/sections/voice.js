@@ -6,7 +6,7 @@ import { useAnswer } from "../live.js";
 import { usePage } from "../page.js";
 import { kpiOf } from "../records.js";
 import { Card } from "../parts/card.js";
-import { Gauge, scaleOf, Stack, Whisker } from "../parts/charts.js";
+import { Answers, Gauge, scaleOf, Whisker } from "../parts/charts.js";
 import { Choices } from "../parts/pickers.js";
 
 /** @typedef {import("../types.js").View} View */
@@ -33,24 +33,25 @@ function Nps({ nps, choice, change }) {
   const { wall } = usePage();
   const tools = !wall && html`<${Choices} name="answers" legend="Time of the answers" value=${choice.answers} options=${ANSWER_WINDOWS}
     write=${windowShort} onPick=${(/** @type {string} */ answers) => change({ answers })} />`;
-  return html`<${Card} kpi="nps" title="Net promoter score" window=${choice.answers} note=${`${lastWindow(choice.answers)}, latest answer each`} area="nps" tools=${tools}>
+  return html`<${Card} kpi="nps" title="Net promoter score" window=${choice.answers}
+    note=${`${lastWindow(choice.answers)}, latest answer each`} area="nps" tools=${tools}>
     ${nps && nps.value !== null ? html`
-      <p class="number large"><span data-kpi="nps">${points(nps.value)}</span> <small>${interval("nps", nps) && `${interval("nps", nps)} · `}n = ${count(nps.n)}</small></p>
+      <p class="number large"><span data-kpi="nps">${points(nps.value)}</span>
+        <small> ${[interval("nps", nps), basis(nps)].filter(Boolean).join(" · ")}</small></p>
       <${Gauge} kpi=${nps} />
-      <${Answers} kpi=${nps} />` : html`<p class="nothing">${NO_ANSWERS}</p>`}
+      <${Answers} kpi=${nps} />
+      <${Legend} kpi=${nps} />` : html`<p class="nothing">${NO_ANSWERS}</p>`}
   <//>`;
 }
 
 /** @param {{kpi: Kpi}} props */
-function Answers({ kpi }) {
-  const { promoters = 0, passives = 0, detractors = 0, skipped = 0 } = kpi;
-  return html`<${Stack} parts=${[["promoters", promoters], ["passives", passives], ["detractors", detractors]]} />
-    <p class="facts">
-      <span><i class="key promoters" aria-hidden="true"></i><b data-kpi="promoters">${count(promoters)}</b> promoters</span>
-      <span><i class="key passives" aria-hidden="true"></i><b data-kpi="passives">${count(passives)}</b> passives</span>
-      <span><i class="key detractors" aria-hidden="true"></i><b data-kpi="detractors">${count(detractors)}</b> detractors</span>
-      ${skipped > 0 && html`<span class="quiet">${count(skipped)} skipped</span>`}
-    </p>`;
+function Legend({ kpi }) {
+  const parts = /** @type {const} */ (["promoters", "passives", "detractors"]);
+  return html`<p class="facts">
+    ${parts.map((name) => html`<span key=${name}><i class=${`key ${name}`} aria-hidden="true"></i>
+      <b data-kpi=${name}>${count(kpi[name])}</b> ${name}</span>`)}
+    ${kpi.skipped ? html`<span class="quiet">${count(kpi.skipped)} skipped</span>` : null}
+  </p>`;
 }
 
 /** @param {{view: View, choice: Choice}} props */
@@ -58,12 +59,16 @@ function Csat({ view, choice }) {
   const { site } = usePage();
   const csat = kpiOf(view.records, site, choice.answers, "csat");
   const score = kpiOf(view.records, site, choice.answers, "csat_score");
-  return html`<${Card} kpi="csat" title="Customer satisfaction" window=${choice.answers} note=${lastWindow(choice.answers)} area="csat">
+  return html`<${Card} kpi="csat" title="Customer satisfaction" window=${choice.answers}
+    note=${lastWindow(choice.answers)} area="csat">
     ${csat && csat.value !== null ? html`
       <p class="number large"><span data-kpi="csat">${percent(csat.value).replace(" %", "")}</span><small> % satisfied</small></p>
       <${Whisker} id="csat" kpi=${csat} most=${1} />
       <p class="basis">${[basis(csat), interval("csat", csat)].filter(Boolean).join(" · ")}</p>
-      ${score && score.value !== null && html`<p class="facts"><span>mean score <b data-kpi="csat_score">${decimal(score.value)}</b> of 5${interval("csat_score", score) && ` · ${interval("csat_score", score)}`}</span></p>`}` : html`<p class="nothing">${NO_ANSWERS}</p>`}
+      ${score && score.value !== null && html`<p class="facts"><span>mean score${" "}
+        <b data-kpi="csat_score">${decimal(score.value)}</b>${" "}
+        ${["of 5", interval("csat_score", score)].filter(Boolean).join(" · ")}</span></p>`}` : html`
+      <p class="nothing">${NO_ANSWERS}</p>`}
   <//>`;
 }
 
@@ -84,22 +89,24 @@ function OverTime({ seen }) {
       <th scope="col" class="n">NPS</th><th scope="col" class="n">n</th><th scope="col">state</th></tr></thead>
       <tbody>${hours.reverse().map((one) => html`<tr key=${one.window.start}>
         <th scope="row">${clock(one.window.start).replace(/^\d+-/, "").replace(/:00$/, "")}</th>
-        <td class="wide"><${Stack} parts=${[["promoters", one.kpis.nps.promoters], ["passives", one.kpis.nps.passives], ["detractors", one.kpis.nps.detractors]]} /></td>
-        <td class="n strong">${points(one.kpis.nps.value)}</td><td class="n">${count(one.kpis.nps.n)}</td><td class="quiet">${one.state}</td></tr>`)}</tbody></table>`}
+        <td class="wide"><${Answers} kpi=${one.kpis.nps} /></td>
+        <td class="n strong">${points(one.kpis.nps.value)}</td><td class="n">${count(one.kpis.nps.n)}</td>
+        <td class="quiet">${one.state}</td></tr>`)}</tbody></table>`}
   <//>`;
 }
 
 /** @param {{choice: Choice, seen: boolean}} props */
 function Surveys({ choice, seen }) {
   const { site } = usePage();
-  const query = new URLSearchParams([["site", site], ["window", choice.answers], ["dimension", "survey"], ["kpi", "nps"], ["kpi", "csat"], ["limit", "8"]]);
-  const answer = useAnswer(`kpis?${query}`, SURVEYS_EVERY_MS, seen);
+  const query = new URLSearchParams({ site, window: choice.answers, dimension: "survey" });
+  const answer = useAnswer(`kpis?${query}&kpi=nps&kpi=csat&limit=8`, SURVEYS_EVERY_MS, seen);
   /** @type {import("../types.js").SnapshotRecord[]} */
   const records = (answer?.records ?? []).filter((/** @type {any} */ one) => one.segment.dimension === "survey");
   const most = scaleOf(records.map((record) => record.kpis.csat));
-  return html`<${Card} title="Surveys" note=${lastWindow(choice.answers)} area="surveys" csv=${new URLSearchParams({ site, window: choice.answers, dimension: "survey" }).toString()}>
+  return html`<${Card} title="Surveys" note=${lastWindow(choice.answers)} area="surveys" csv=${query.toString()}>
     ${records.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
-    <table class="hours"><thead><tr><th scope="col">survey</th><th scope="col" class="n">score</th><th scope="col"><span class="hidden">drawn</span></th>
+    <table class="hours"><thead><tr><th scope="col">survey</th><th scope="col" class="n">score</th>
+      <th scope="col"><span class="hidden">drawn</span></th>
       <th scope="col" class="n">95 % interval</th><th scope="col" class="n">n</th></tr></thead>
       <tbody>${records.map((record) => html`<${Survey} key=${record.segment.value} record=${record} most=${most} />`)}</tbody></table>`}
   <//>`;
@@ -114,7 +121,7 @@ function Survey({ record, most }) {
     return answered(kpi) && html`<tr key=${id}>
       <th scope="row"><bdi class="name">${record.segment.value}</bdi></th>
       <td class="n strong">${id === "nps" ? `NPS ${points(kpi.value)}` : `CSAT ${percent(kpi.value)}`}</td>
-      <td class="wide">${id === "csat" ? html`<${Whisker} id="csat" kpi=${kpi} most=${most} />` : html`<${Stack} parts=${[["promoters", kpi.promoters ?? 0], ["passives", kpi.passives ?? 0], ["detractors", kpi.detractors ?? 0]]} />`}</td>
+      <td class="wide">${id === "csat" ? html`<${Whisker} id="csat" kpi=${kpi} most=${most} />` : html`<${Answers} kpi=${kpi} />`}</td>
       <td class="n quiet">${interval(String(id), kpi)}</td><td class="n">${count(kpi.n ?? kpi.denominator)}</td></tr>`;
   });
 }
