@@ -220,9 +220,11 @@ async def test_a_page_without_its_server_says_so_and_recovers(
     await sight.open()
     await expect(sight.page.locator(".plot canvas")).to_be_visible()  # everything is loaded
     dashboard.kill()
-    await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
-    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    await dashboard.start_async()
+    try:
+        await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
+        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+    finally:
+        await dashboard.start_async()
     await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
     sight.complaints[:] = [
         one for one in sight.complaints if "ERR_CONNECTION" not in one and "ERR_INCOMPLETE" not in one

@@ -45,7 +45,7 @@ export function App() {
   const definitions = useAnswer("registry", 0, true);
   const registry = useMemo(() => Object.fromEntries((definitions ?? []).map((one) => [one.id, one])), [definitions]);
   const fresh = freshness(overview, now);
-  const series = useSeries(site, choice.window, valuesOfNow(overview, site, choice.window), overview.header?.as_of);
+  const series = useSeries(site, choice.window, valuesOfNow(overview, site, choice.window), overview.state?.as_of);
   useTitle(overview, site, fresh);
   const page = useMemo(() => ({
     registry, site, fresh, wall: choice.wall,

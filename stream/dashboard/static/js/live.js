@@ -6,8 +6,8 @@ import { recordKey } from "./records.js";
 /** @typedef {import("./types.js").Freshness} Freshness */
 
 const API = "/api/v1";
-// The server speaks at least every two seconds. Twice that without a word, and the page says that it is deaf.
-export const DEAF_AFTER_MS = 4000;
+// The server speaks every second. Three times that without a word, and the page says that it is deaf.
+const DEAF_AFTER_MS = 3000;
 // A connection may die without anybody noticing, when a laptop sleeps: then another one is made.
 const ANEW_AFTER_MS = 8000;
 const LOOK_EVERY_MS = 500;

@@ -6,26 +6,36 @@ import { usePage } from "../page.js";
 import { Card } from "../parts/card.js";
 
 /** @typedef {import("../types.js").View} View */
+/** @typedef {import("../types.js").Header} Header */
 
 const HEALTH_EVERY_MS = 2_000;
 
 /** @param {{view: View, seen: boolean}} props */
 export function Health({ view, seen }) {
   const { wall } = usePage();
-  const health = useAnswer("health", HEALTH_EVERY_MS, seen && !wall);
-  return html`<${Facts} view=${view} />
+  const health = useAnswer("health", HEALTH_EVERY_MS, seen);
+  return html`<${Facts} view=${view} header=${newest(view.header, health?.header ?? null)} />
     ${!wall && html`<${Partitions} partitions=${health?.partitions ?? []} now=${health?.state.now} />
       <${Refusals} health=${health} />
       <${Workers} workers=${health?.workers ?? []} />`}`;
 }
 
-/** @param {{view: View}} props */
-function Facts({ view }) {
+/**
+ * A stream tells of the input only together with numbers that changed: while none do, the answer is newer.
+ * @param {Header | null} streamed
+ * @param {Header | null} answered
+ */
+function newest(streamed, answered) {
+  return answered !== null && answered.sequence >= (streamed?.sequence ?? 0) ? answered : streamed;
+}
+
+/** @param {{view: View, header: Header | null}} props */
+function Facts({ view, header }) {
   const { fresh } = usePage();
-  const found = view.header?.completeness;
+  const found = header?.completeness;
   /** @type {[string, string, string][]} */
   const facts = [
-    ["as_of", clock(view.header?.as_of), "as of"],
+    ["as_of", clock(view.state?.as_of), "as of"],
     ["age", fresh.ageMs === null ? "–" : age(fresh.ageMs), "snapshot age"],
     ["partitions", found ? `${found.partitions_current} of ${found.partitions}` : "–", "partitions current"],
     ["lag_records", count(found?.lag_records), "records to be read"],
