@@ -15,6 +15,7 @@ from stream import __version__
 from stream.commands import (
     about,
     board,
+    churn,
     compare,
     dashboard,
     ingest,
@@ -58,6 +59,8 @@ app.command()(meaning.explain)
 app.command()(meaning.kpis)
 app.command()(replay.replay)
 app.command()(compare.compare)
+app.command()(churn.backtest)
+app.add_typer(churn.app, name="churn")
 app.command()(rebuild.rebuild)
 app.add_typer(kafka.topics, name="topics")
 app.add_typer(kafka.dead_letters, name="dead-letters")

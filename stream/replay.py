@@ -20,7 +20,7 @@ import msgspec
 
 from schemas.topics import INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS, TOPIC_OF_TYPE
 from stream.core.event_time import FOREVER_MS, NEVER_MS
-from stream.core.events import EPOCH
+from stream.core.events import EPOCH, Event
 from stream.core.policy import Policy
 from stream.core.profiles import LATIDO, Profile
 from stream.core.profiles_compare import Comparison, compare
@@ -89,6 +89,38 @@ def replay_lines(
         return asyncio.run(
             run(sources, what=what, policy=policy, until_final=until_final, semantics=semantics)
         )
+
+
+class Replayed(msgspec.Struct):
+    """All sessions, as if time had run out after the last event."""
+
+    lines: list[str]  # a final session record each
+    end_ms: int  # highest event time read
+    accounting: Accounting
+
+
+def replay_sessions(
+    files: Sequence[str], *, policy: Policy, witness: Callable[[int, Event, int], None]
+) -> Replayed:
+    """Every session of `files` in its final form; `witness` is told of each event that counts (topic, event,
+    time). Raises OSError when a file cannot be read."""
+    with ExitStack() as stack:
+        sources = [stack.enter_context(_open(name)) for name in files]
+        return asyncio.run(_run_sessions(sources, policy, witness))
+
+
+async def _run_sessions(
+    sources: Sequence[IO[bytes]], policy: Policy, witness: Callable[[int, Event, int], None]
+) -> Replayed:
+    partition, _ = await _open_partition(msgspec.structs.replace(policy, settles=False))
+    partition.state.witness = witness
+    outputs = _Outputs(partition, "sessions")
+    await _play(partition, sources, outputs)
+    _let_time_run_out(partition)
+    await partition.tick(None, None)
+    outputs.collect()
+    end_ms = partition.state.progress.highest_clock_ms()
+    return Replayed(outputs.kept, end_ms, partition.state.accounting)
 
 
 class Compared(msgspec.Struct):

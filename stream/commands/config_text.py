@@ -10,6 +10,7 @@ import msgspec
 from pydantic import BaseModel, SecretStr
 
 from stream.settings import format_duration
+from stream.settings.churn import plain_churn
 from stream.tables.redis_client import hide_credentials
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def _plain(name: str, value: Any) -> Any:
         ]
     if name == "funnels":
         return [msgspec.to_builtins(funnel) for funnel in value]
+    if name == "churn":
+        return plain_churn(value)
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
@@ -49,7 +52,7 @@ def as_toml(settings: Settings, file: Path | None) -> str:
     """The same as a settings file; what is not set or hidden is a comment."""
     plain = as_plain(settings)
     sections = {name: plain.pop(name) for name in ("kafka", "collector", "dashboard")}
-    goals, funnels = plain.pop("goals"), plain.pop("funnels")
+    goals, funnels, churn = plain.pop("goals"), plain.pop("funnels"), plain.pop("churn")
     read = f"read from {file}" if file is not None else "no settings file was read"
     lines = [f"# {read}; LATIDO_ variables and flags win over it", *_entries(plain)]
     for name, section in sections.items():
@@ -59,7 +62,15 @@ def as_toml(settings: Settings, file: Path | None) -> str:
     for funnel in funnels:
         steps = ",\n".join(f"  {{ {_inline(step)} }}" for step in funnel["steps"])
         lines += ["", "[[funnels]]", _entry("name", funnel["name"]), f"steps = [\n{steps},\n]"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_churn(churn)]) + "\n"
+
+
+def _churn(table: dict[str, Any]) -> list[str]:
+    segments = table.pop("segments")
+    lines = ["", "[churn]", *_entries(table)]
+    for name, differing in segments.items():
+        lines += ["", f"[churn.segments.{json.dumps(name)}]", *_entries(differing)]
+    return lines
 
 
 def _inline(table: dict[str, Any]) -> str:

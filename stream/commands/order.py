@@ -16,6 +16,8 @@ FIRST_MET = (
         "kpis",
         "replay",
         "compare",
+        "backtest",
+        "churn",
         "dead-letters",
         "rebuild",
         "config",

@@ -72,7 +72,7 @@ def step_of(topic: int, event: Event, t: int, origin: Origin, goals: Goals) -> S
         entry_page=page,
         origin=origin,
         customer=None if event.customer_id is None else Customer(t, event.event_id, event.customer_id),
-        goals=_reached(event, goals),
+        goals=reached(event, goals),
     )  # fmt: skip
     if kind is PageView:
         alone.exit_page, alone.exit_ms, alone.exit_id = page, t, event.event_id
@@ -82,7 +82,8 @@ def step_of(topic: int, event: Event, t: int, origin: Origin, goals: Goals) -> S
 _MEMBERS = frozenset({PageView, PagePing, Click, FormSubmission})
 
 
-def _reached(event: Event, goals: Goals) -> tuple[str, ...]:
+def reached(event: Event, goals: Goals) -> tuple[str, ...]:
+    """Names of the goals that the event reaches, sorted."""
     found: list[str] = []
     if isinstance(event, PageView):
         found = goals.by_page(event.url)

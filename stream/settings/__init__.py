@@ -4,7 +4,7 @@ Only commands and `wiring` read settings; everything below is given values. Dura
 `30m` or `1500ms`, and become integer milliseconds. Secrets do not show in `repr`, logs or `latido config`.
 """
 
-from stream.settings.load import find_config, load_settings, with_goals
+from stream.settings.load import churn_of, find_config, load_settings, with_goals
 from stream.settings.model import CollectorSettings, KafkaSettings, Settings, policy
 from stream.settings.text import SettingsProblem, format_duration, parse_duration
 
@@ -13,6 +13,7 @@ __all__ = [
     "KafkaSettings",
     "Settings",
     "SettingsProblem",
+    "churn_of",
     "find_config",
     "format_duration",
     "load_settings",

@@ -15,7 +15,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
+from stream.core.churn_settings import ChurnSettings
 from stream.core.policy import Policy
+from stream.settings.churn import parse_churn
 from stream.settings.model import PREFIX, CollectorSettings, Funnels, Goals, KafkaSettings, Settings
 from stream.settings.text import SettingsProblem
 
@@ -97,6 +99,19 @@ def with_goals(policy: Policy, file: Path) -> Policy:
         details = error.errors(include_url=False, include_input=False)[0]
         raise SettingsProblem(f"{file}: {_place(details)}: {_reason(details)}") from None
     return structs.replace(policy, **{name: getattr(found_there, name) for name in content})
+
+
+def churn_of(file: Path) -> ChurnSettings:
+    """The table [churn] of a TOML file, for `--rules`. Raises SettingsProblem."""
+    content = read_toml(file, check="--rules")
+    other = sorted(set(content) - {"churn"})
+    if other or not content:
+        found = f", not {other[0]!r}; 'latido --config FILE' takes all settings" if other else ""
+        raise SettingsProblem(f"{file}: a rules file holds the table [churn]{found}")
+    try:
+        return parse_churn(content["churn"])
+    except ValueError as error:
+        raise SettingsProblem(f"{file}: churn: {_one_line(error)}") from None
 
 
 def unknown_variables() -> list[str]:

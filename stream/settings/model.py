@@ -25,9 +25,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.topics import DEFAULT_PARTITIONS
 from stream.core.channels import TAGS
+from stream.core.churn_settings import ChurnSettings
 from stream.core.dimensions import check_pair
 from stream.core.loyalty import LONGEST_MEMORY_MS
 from stream.core.policy import DAY_MS, Funnel, Goal, Policy
+from stream.settings.churn import parse_churn
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
 PREFIX: Final = "LATIDO_"
@@ -271,6 +273,8 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     collector: CollectorSettings = CollectorSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    churn: Annotated[ChurnSettings, PlainValidator(parse_churn)] = ChurnSettings()
+    """Table [churn]: by which limits customers are judged (docs/churn.md)."""
 
     @field_validator("redis")
     @classmethod

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _COMMANDS = (
-    "compare_view", "explaining", "ingesting", "replay_view", "results_view", "scoring", "sending", "top",
-    "watching",
+    "backtest_view", "compare_view", "explaining", "ingesting", "replay_view", "results_view", "scoring",
+    "sending", "top", "watching",
 )  # fmt: skip
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(

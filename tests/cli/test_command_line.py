@@ -25,9 +25,11 @@ from tests.cli.conftest import ROOT, Run
 HEAVY = (
     "aiokafka",
     "faust",
+    "numpy",
     "redis",
     "pydantic_settings",
     "rich",
+    "scipy",
     "starlette",
     "structlog",
     "uvicorn",
