@@ -16,7 +16,7 @@ from stream.core.policy import DAY_MS
 
 FEWEST_RETURNING = 30
 """Below it four parameters are guessed rather than estimated."""
-_BOUND = np.log(1e5)  # of each parameter's logarithm: beyond it the likelihood is flat
+_LEAST, _MOST = 0.005, 2e4  # of a parameter: beyond them the likelihood is flat, and any value does
 _STARTS = ((0.5, 10.0, 1.0, 2.0), (1.0, 30.0, 0.5, 5.0), (0.2, 3.0, 2.0, 1.0))
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
@@ -66,12 +66,11 @@ def fit(customers: Iterable[Customer], end_ms: int) -> Fit:
     def cost(logs: Vector) -> float:
         return -log_likelihood(logs, returns, latest, known) / len(seen)
 
-    tried = [
-        minimize(cost, np.log(start), method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * 4) for start in _STARTS
-    ]
+    bounds = [(np.log(_LEAST / 5), np.log(5 * _MOST))] * 4
+    tried = [minimize(cost, np.log(start), method="L-BFGS-B", bounds=bounds) for start in _STARTS]
     best = min(tried, key=lambda one: float(one.fun))
     for name, value in zip(Parameters.__struct_fields__, best.x, strict=True):
-        if abs(value) > 0.98 * _BOUND:
+        if not _LEAST <= np.exp(value) <= _MOST:
             raise NotFitted(
                 f"the history does not determine {name}: customers differ too little, or none ever leaves; "
                 "take a longer one"

@@ -71,6 +71,14 @@ def test_too_few_who_returned_are_not_estimated_from() -> None:
         fit([Customer(1), Customer(2, rhythm=Rhythm(1), started_ms=DAY_MS), Customer()], END_MS)
 
 
+def test_people_who_returned_once_at_most_do_not_tell_how_many_leave() -> None:
+    """A part of them returned, on day 10 of 100 to 300: any small a and b with the same ratio fit alike."""
+    once = [Customer(2, at * DAY_MS, (at + 10) * DAY_MS, 0, Rhythm(1)) for at in range(100, 300, 5)]
+    never = [Customer(1, at * DAY_MS, at * DAY_MS) for at in range(100, 300)]
+    with pytest.raises(NotFitted, match="the history does not determine"):
+        fit([*once, *never], END_MS)
+
+
 def test_a_history_in_which_nobody_ever_leaves_is_not_estimated_from() -> None:
     people = [Customer(41, 0, 400 * DAY_MS, 400 * DAY_MS, Rhythm(40)) for _ in range(40)]
     with pytest.raises(NotFitted, match="the history does not determine"):
