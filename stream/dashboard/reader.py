@@ -70,7 +70,10 @@ class BoardReader:
         return Now(self._version, state, self._sight.header, self._records)
 
     async def run(self) -> None:
-        """Read until cancelled. Outages become the state `unreachable`."""
+        """Read until cancelled, or closed: in Python 3.11 the client may swallow a cancellation.
+
+        Outages become the state `unreachable`.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._read_on())
@@ -108,7 +111,7 @@ class BoardReader:
             feed.left_at_s = time.monotonic()
 
     async def _listen(self) -> None:
-        while True:
+        while not self.closed:
             try:
                 async for _ in self._board.announcements():
                     self._news.set()
@@ -117,7 +120,7 @@ class BoardReader:
             await asyncio.sleep(SUBSCRIBE_AGAIN_S)
 
     async def _read_on(self) -> None:
-        while True:
+        while not self.closed:
             started = time.perf_counter()
             self._news.clear()
             await self.read()
@@ -127,7 +130,7 @@ class BoardReader:
                 await asyncio.wait_for(self._news.wait(), LONGEST_PAUSE_S)
 
     async def _beat(self) -> None:
-        while True:
+        while not self.closed:
             before = self._tick
             await asyncio.sleep(BEAT_S)
             self._forget_feeds()

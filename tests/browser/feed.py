@@ -68,18 +68,20 @@ class Publisher:
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        beating = asyncio.create_task(self._beat())
+        """Stopped, not cancelled: in Python 3.11 the client of the store may swallow a cancellation."""
+        stopped = asyncio.Event()
+        beating = asyncio.create_task(self._beat(stopped))
         try:
             yield
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            stopped.set()
+            await beating
             await self._client.aclose()
 
-    async def _beat(self) -> None:
+    async def _beat(self, stopped: asyncio.Event) -> None:
         token = await self._board.take_token(0)
         sequence = token.sequence
-        while True:
+        while not stopped.is_set():
             if not self.silent:
                 sequence += 1
                 now, as_of = rfc3339(now_ms()), rfc3339(now_ms() - self.behind_ms)
@@ -87,4 +89,5 @@ class Publisher:
                 changed, self._waiting = self._waiting, {}
                 gone, self._gone = sorted(self._gone - changed.keys()), set()
                 assert await self._board.write(token, sequence, msgspec.json.encode(header), changed, gone)
-            await asyncio.sleep(BEAT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), BEAT_S)

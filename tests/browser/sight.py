@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 from playwright.async_api import Browser, Locator, Page, expect
 
-WITHIN_MS: Final = 10_000
+WITHIN_MS: Final = 30_000
+"""Where something is only waited for: long, because a busy machine is no failure of the page."""
+expect.set_options(timeout=WITHIN_MS)
 DESK: Final = (1280, 900)
 
 # Remembers what the policy forbade, and when the first number stood there (ms since the page was asked for).
@@ -47,14 +49,14 @@ class Sight:
     async def open(self, /, **query: str) -> None:
         """Open the page and wait for its first number."""
         await self.page.goto(f"{self.url}?{urlencode(query)}" if query else self.url)
-        await expect(self.kpi("active_visitors")).not_to_have_text("\u2013", timeout=WITHIN_MS)
+        await expect(self.kpi("active_visitors")).not_to_have_text("\u2013")
 
     def kpi(self, name: str) -> Locator:
         """The number of the whole site that is shown as this KPI."""
         return self.page.locator(f"p [data-kpi={name}]").first
 
     async def shows(self, name: str, text: str) -> None:
-        await expect(self.kpi(name)).to_have_text(text, timeout=WITHIN_MS)
+        await expect(self.kpi(name)).to_have_text(text)
 
     async def collect(self) -> list[str]:
         """All complaints, with what the page itself noticed, but for those with a word in `forgiven`."""

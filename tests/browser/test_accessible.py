@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 from stream.demo.processes import DashboardProcess
 from tests.browser.feed import Publisher
 from tests.browser.packages import AXE, fetched
-from tests.browser.sight import WITHIN_MS, Sight, looking
+from tests.browser.sight import Sight, looking
 from tests.browser.test_page import published
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,15 +39,15 @@ async def test_nothing_serious_is_found(
     async with looking(browser, dashboard.url, TALL, color_scheme=scheme) as sight:
         await sight.page.context.add_init_script(path=fetched(AXE) / "axe.min.js")
         await sight.open(window="1h")
-        await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
-        await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+        await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
+        await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1)
         assert await findings(sight) == []
         await sight.page.get_by_role("button", name="What is NPS?").click()
         await expect(sight.page.get_by_role("dialog")).to_contain_text("Counts")
         assert await findings(sight) == []
         await sight.page.keyboard.press("Escape")
         publisher.silent = True
-        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0, timeout=WITHIN_MS)
+        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
         assert await findings(sight) == []
 
 
@@ -57,5 +57,5 @@ async def test_nothing_serious_is_found_while_there_is_nothing(
     async with looking(browser, dashboard.url) as sight:
         await sight.page.context.add_init_script(path=fetched(AXE) / "axe.min.js")
         await sight.page.goto(sight.url)
-        await expect(sight.page.locator("pre")).to_be_visible(timeout=WITHIN_MS)
+        await expect(sight.page.locator("pre")).to_be_visible()
         assert await findings(sight) == []

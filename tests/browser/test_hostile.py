@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.feed import Publisher, Record, records_of
-from tests.browser.sight import WITHIN_MS, Sight
+from tests.browser.sight import Sight
 from tests.browser.test_page import event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,7 +64,7 @@ async def test_no_text_becomes_anything_but_text(publisher: Publisher, sight: Si
     await sight.open(site=site, window="1h", dimension="campaign", answers="all")
     await sight.page.locator("#engagement").scroll_into_view_if_needed()
     names = sight.page.locator(".clicks tbody th .name")
-    await expect(names.first).to_have_text(site, timeout=WITHIN_MS)
+    await expect(names.first).to_have_text(site)
     await expect(sight.page.locator(".whole tbody th .name").first).to_have_text(site)
     await sight.page.locator("#health").scroll_into_view_if_needed()
     await expect(sight.page.get_by_label("Site", exact=True)).to_have_value(site)
@@ -76,7 +76,7 @@ async def test_the_longest_text_is_cut_and_pushes_nothing_aside(publisher: Publi
     publisher.put(with_ten_kilobytes(await records_of(hostile_events())))
     await sight.open(site=HOSTILE[0], window="1h")
     await sight.page.locator("#engagement").scroll_into_view_if_needed()
-    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(2, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(2)
     heights = await sight.page.locator(".clicks tbody tr").evaluate_all(
         "(rows) => rows.map((row) => row.getBoundingClientRect().height)"
     )
@@ -87,6 +87,6 @@ async def test_a_hostile_address_is_only_a_name_that_nobody_has(publisher: Publi
     publisher.put(await records_of(hostile_events()))
     sight.forgiven = ("400",)  # there is no dimension <b>
     await sight.page.goto(f"{sight.url}?site=<img src=x onerror=alert(1)>\"'&window=<script>&dimension=<b>")
-    await expect(sight.page.locator(".chip")).to_be_visible(timeout=WITHIN_MS)
+    await expect(sight.page.locator(".chip")).to_be_visible()
     await expect(sight.page.get_by_role("radio", name="5 m")).to_be_checked()
     assert await sight.page.locator(NODES).count() == 0

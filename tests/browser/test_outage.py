@@ -11,7 +11,7 @@ from stream.demo.child_process import free_port
 from stream.demo.processes import DashboardProcess
 from stream.demo.servers import EmbeddedStore
 from tests.browser.feed import Publisher
-from tests.browser.sight import WITHIN_MS, looking
+from tests.browser.sight import looking
 from tests.browser.test_page import published
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,7 +42,7 @@ async def test_without_its_store_the_page_says_so_and_recovers(browser: Browser,
         after = Publisher(store.url, NAMESPACE)
         after.put(records)
         async with after.beating():
-            await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
+            await expect(sight.page.locator(".chip")).to_contain_text("complete")
             await expect(sight.page.locator(".card.old")).to_have_count(0)
         sight.forgiven = ("503",)  # answers meanwhile
         assert await sight.collect() == []

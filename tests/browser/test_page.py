@@ -17,7 +17,7 @@ from stream.core.policy import Goal
 from stream.demo.processes import DashboardProcess
 from stream.pipeline.take_snapshot import Completeness
 from tests.browser.feed import COMPLETE, Publisher, Record, records_of
-from tests.browser.sight import WITHIN_MS, Sight, looking
+from tests.browser.sight import Sight, looking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,7 +118,7 @@ async def test_a_table_has_the_counts_the_rate_and_its_interval(publisher: Publi
     ctr = element["kpis"]["ctr"]
     assert (ctr["numerator"], ctr["denominator"]) == (4, 10)
     row = sight.page.locator(".clicks tbody tr")
-    await expect(row).to_have_count(1, timeout=WITHIN_MS)
+    await expect(row).to_have_count(1)
     cells = [" ".join(text.split()) for text in await row.locator("th, td").all_inner_texts()]
     interval = f"{percent(ctr['low'])}{DASH}{percent(ctr['high'])} %"
     assert cells == ["cta-top", "10", "4", f"{percent(ctr['value'])} %", "", interval]
@@ -131,13 +131,13 @@ async def test_changes_arrive_and_what_is_gone_goes(publisher: Publisher, sight:
     publisher.put(records)
     await sight.open(window="1h")
     await sight.page.locator("#engagement").scroll_into_view_if_needed()
-    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
     for record in records:
         if "active_visitors" in record["kpis"]:
             record["kpis"]["active_visitors"]["value"] = 11
     publisher.put(one for one in records if one["segment"]["dimension"] != "element")
     await sight.shows("active_visitors", "11")
-    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(0, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(0)
     await expect(sight.page).to_have_title("11 active · latido")
 
 
@@ -147,12 +147,12 @@ async def test_started_sessions_are_counted_by_how_their_number_grows(
     records = await published()
     publisher.put(records)
     await sight.open()
-    await expect(sight.kpi("sessions_started")).to_have_text("0", timeout=WITHIN_MS)
+    await expect(sight.kpi("sessions_started")).to_have_text("0")
     for record in records:
         if record["window"]["name"] == "all" and "sessions" in record["kpis"]:
             record["kpis"]["sessions"]["value"] += 20
     publisher.put(records)
-    await expect(sight.kpi("sessions_started")).to_have_text(re.compile("[1-9]"), timeout=WITHIN_MS)
+    await expect(sight.kpi("sessions_started")).to_have_text(re.compile("[1-9]"))
     await expect(sight.kpi("sessions_ended_now")).to_have_text("0")
 
 
@@ -185,7 +185,7 @@ async def test_silence_looks_stale_and_the_page_recovers(publisher: Publisher, s
     await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
     await expect(sight.page.locator(".banner")).to_contain_text("latido worker")
     publisher.silent = False
-    await expect(chip).to_contain_text("complete", timeout=WITHIN_MS)
+    await expect(chip).to_contain_text("complete")
     await expect(sight.page.locator(".card.old")).to_have_count(0)
 
 
@@ -200,7 +200,7 @@ async def test_incomplete_numbers_look_it(
     await expect(sight.page.locator(".active .tag")).to_contain_text(words, timeout=SAYS_SO_WITHIN_MS)
     await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
     publisher.completeness, publisher.behind_ms = COMPLETE, 0
-    await expect(sight.page.locator(".card.old")).to_have_count(0, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".card.old")).to_have_count(0)
 
 
 async def test_a_few_records_to_be_read_are_no_alarm(publisher: Publisher, sight: Sight) -> None:
@@ -225,7 +225,7 @@ async def test_a_page_without_its_server_says_so_and_recovers(
         await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
     finally:
         await dashboard.start_async()
-    await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
+    await expect(sight.page.locator(".chip")).to_contain_text("complete")
     sight.complaints[:] = [
         one for one in sight.complaints if "ERR_CONNECTION" not in one and "ERR_INCOMPLETE" not in one
     ]
@@ -240,12 +240,12 @@ async def test_a_paused_server_is_noticed_by_the_page_itself(
     with paused(dashboard):
         await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
         await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    await expect(sight.page.locator(".chip")).to_contain_text("complete", timeout=2 * WITHIN_MS)
+    await expect(sight.page.locator(".chip")).to_contain_text("complete")
 
 
 async def test_before_the_first_event_it_says_how_to_send_one(publisher: Publisher, sight: Sight) -> None:
     await sight.page.goto(sight.url)
-    await expect(sight.page.locator("pre")).to_contain_text("curl -X POST", timeout=WITHIN_MS)
+    await expect(sight.page.locator("pre")).to_contain_text("curl -X POST")
     publisher.put(await published())
     await sight.shows("active_visitors", "10")
 
@@ -272,7 +272,7 @@ async def test_a_wall_screen_has_large_numbers_no_controls_and_no_scrolling(
     for width, height in ((1920, 1080), (3840, 2160)):
         await sight.page.set_viewport_size({"width": width, "height": height})
         await sight.open(wall="1")
-        await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+        await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
         assert await sight.page.locator("button, input, select, summary, .csv").count() == 0
         font = await sight.kpi("active_visitors").evaluate("(one) => getComputedStyle(one).fontSize")
         assert float(font.removesuffix("px")) > height / 12
@@ -285,8 +285,8 @@ async def test_no_width_makes_it_scroll_sideways(publisher: Publisher, sight: Si
     publisher.put(await published())
     await sight.page.set_viewport_size({"width": 360, "height": 12_000})
     await sight.open(window="1h")
-    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
-    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
+    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1)
     for width in (360, 768, 1280, 3840):
         await sight.page.set_viewport_size({"width": width, "height": 12_000})
         assert await sight.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -301,8 +301,8 @@ async def test_every_control_is_reached_by_keyboard(publisher: Publisher, sight:
     publisher.put(await published())
     await sight.page.set_viewport_size({"width": 1280, "height": 5000})
     await sight.open(window="1h")
-    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1, timeout=WITHIN_MS)
-    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1, timeout=WITHIN_MS)
+    await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
+    await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1)
     await sight.page.evaluate(
         f"""window.reached = []; const describe = {DESCRIBE};
         document.addEventListener("focusin", (event) => window.reached.push(describe(event.target)))"""

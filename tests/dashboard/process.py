@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,12 @@ def dashboard(
 async def publishing(
     store: EmbeddedStore, pause_s: float = 0.1, records: int = 1, namespace: str = "default"
 ) -> AsyncIterator[None]:
-    """A publisher that changes all its records at every tick, through outages of the store."""
+    """A publisher that changes all its records at every tick, through outages of the store.
+
+    It is told to stop, not cancelled: `asyncio.wait_for` of Python 3.11, through which the client sends, may
+    swallow a cancellation.
+    """
+    stopped = asyncio.Event()
 
     async def publish() -> None:
         client = connect(store.url)
@@ -59,13 +65,14 @@ async def publishing(
         publisher = Publisher(board)
         names = [("all", None), *(("channel", f"c{number}") for number in range(1, records))]
         try:
-            for number in range(10**6):
+            for number in itertools.takewhile(lambda _: not stopped.is_set(), itertools.count()):
                 changed = [record("shop-es", "5m", *name, sessions=number) for name in names]
                 try:
                     await publisher.publish(*changed, at_ms=_now_ms())
                 except (StoreUnreachable, AssertionError):
                     publisher = Publisher(board)  # a publisher that failed takes over anew
-                await asyncio.sleep(pause_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopped.wait(), pause_s)
         finally:
             await client.aclose()
 
@@ -73,8 +80,8 @@ async def publishing(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        stopped.set()
+        await task
 
 
 async def until_status(url: str, wanted: str) -> dict[str, Any]:
