@@ -66,11 +66,8 @@ class Played(msgspec.Struct):
 def play(history: History, settings: ChurnSettings) -> Played:
     """All signals and trips of the history, silence up to its end included."""
     book, signals, trips = Book(settings), list[Signal](), list[Trip]()
-    for number, one in enumerate(history.recorded):
-        outcome = book.advance(one.known_ms)
-        signals += outcome.signals
-        trips += outcome.trips
-        outcome = book.apply(one.key, one.activity, 0, number)
+    for one in history.recorded:
+        outcome = book.apply(one.key, one.activity, one.known_ms)
         signals += outcome.signals
         trips += outcome.trips
     outcome = book.advance(history.end_ms)

@@ -2,20 +2,28 @@
 
 `judge` is the whole of it for one customer at one instant; `Book` keeps customers and deadlines together, so
 that time is never asked of a customer for whom it changes nothing. The same activities in the same order give
-the same signals, however they are cut into batches, and also when some come twice or the process restarts.
+the same signals, however they are cut into batches, also over restarts; `arrivals.py` puts them in order.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from stream.core.churn_rules import AT_RISK, LOST, NOTHING, POSITION, RULES, WATCH, crossings, levels
 from stream.core.churn_settings import ChurnSettings, Limits
-from stream.core.customers import Activity, Answered, Customer, Standing, VisitStarted, fold
+from stream.core.customers import (
+    Activity,
+    Answered,
+    Customer,
+    Standing,
+    VisitStarted,
+    fold,
+    last_sign_ms,
+)
 from stream.core.event_time import NEVER_MS
 
 STATES: Final = ("healthy", "watch", "at_risk", "lost")
@@ -129,44 +137,53 @@ def silence_leads_to(customer: Customer, limits: Limits, now_ms: int) -> tuple[i
     return None
 
 
+def forgotten_from_ms(customer: Customer, settings: ChurnSettings) -> int:
+    """When the customer was silent for so long that nothing is kept of them."""
+    return last_sign_ms(customer) + settings.remember_ms
+
+
+def due_ms(customer: Customer, settings: ChurnSettings) -> int:
+    """When time alone changes something of the customer, at the latest that they are forgotten."""
+    forgotten_ms = forgotten_from_ms(customer, settings)
+    return forgotten_ms if customer.deadline_ms is None else min(customer.deadline_ms, forgotten_ms)
+
+
 class Outcome(msgspec.Struct):
     """What some step changed, in order of time."""
 
     signals: list[Signal] = []
     trips: list[Trip] = []
+    forgotten: list[tuple[Key, Customer]] = []
 
 
 class Book:
-    """The customers of one partition, and when to look at which of them again.
+    """Customers, and when to look at which of them again.
 
-    Activities come from several sources, each numbered: what is not above the highest number of its source
-    was taken before, and is dropped. The clock is the highest time told; it decides when deadlines fire.
-    Customers, marks and clock are the state: a Book of the same three goes on where another one stopped.
+    The clock is the highest time told; it decides when deadlines fire. `customers` may be the few that the
+    next step needs (`upcoming` says which are due); deadlines are those of everybody. Customers and clock are
+    the state: a Book of the same goes on where another one stopped.
     """
 
     def __init__(
         self,
         settings: ChurnSettings,
         customers: dict[Key, Customer] | None = None,
-        marks: dict[int, int] | None = None,
         clock_ms: int = NEVER_MS,
+        deadlines: Mapping[Key, int] | None = None,
     ) -> None:
         self.settings = settings
-        self.customers: dict[Key, Customer] = customers or {}
-        self.marks: dict[int, int] = marks or {}
+        self.customers: dict[Key, Customer] = {} if customers is None else customers
         self.clock_ms = clock_ms
-        self._filed: dict[Key, int] = {}
-        self._order: list[tuple[int, Key]] = []
+        self.deadlines = dict(deadlines or {})
         for key, customer in self.customers.items():
-            self._file(key, customer)
+            self.deadlines.setdefault(key, due_ms(customer, settings))
+        self._order: list[tuple[int, Key]] = []
+        self._sort()
 
-    def apply(self, key: Key, activity: Activity, source: int, number: int) -> Outcome:
-        """Take one activity: first what fell due before it, then the customer's own change."""
+    def apply(self, key: Key, activity: Activity, known_ms: int) -> Outcome:
+        """Take one activity, known since `known_ms`: first what fell due before, then the customer's change."""
         outcome = Outcome()
-        if number <= self.marks.get(source, -1):
-            return outcome
-        self.marks[source] = number
-        self._advance(activity.at_ms, outcome)
+        self._advance(known_ms, outcome)
         customer = self.customers.get(key)
         if customer is None:
             customer = self.customers[key] = Customer()
@@ -181,34 +198,47 @@ class Book:
         self._advance(now_ms, outcome)
         return outcome
 
+    def upcoming(self, until_ms: int, count: int) -> list[tuple[int, Key]]:
+        """The next deadlines up to `until_ms`, so many at most, in order: (ms, whose)."""
+        found: list[tuple[int, Key]] = []
+        while len(found) < count and self._order and self._order[0][0] <= until_ms:
+            one = heapq.heappop(self._order)
+            if self.deadlines.get(one[1]) == one[0]:
+                found.append(one)
+        for one in found:
+            heapq.heappush(self._order, one)
+        return found
+
     def _advance(self, now_ms: int, outcome: Outcome) -> None:
-        for at_ms, key in self._due(now_ms):
-            self._judge(key, self.customers[key], at_ms, "time", outcome)
+        while self._order and self._order[0][0] <= now_ms:
+            at_ms, key = heapq.heappop(self._order)
+            if self.deadlines.get(key) != at_ms:
+                continue  # filed anew meanwhile
+            customer = self.customers[key]
+            if at_ms >= forgotten_from_ms(customer, self.settings):
+                del self.customers[key], self.deadlines[key]
+                outcome.forgotten.append((key, customer))
+            else:
+                self._judge(key, customer, at_ms, "time", outcome)
         self.clock_ms = max(self.clock_ms, now_ms)
 
-    def _due(self, now_ms: int) -> Iterator[tuple[int, Key]]:
-        while self._order and self._order[0][0] <= now_ms:
-            filed_ms, key = heapq.heappop(self._order)
-            if self._filed.get(key) != filed_ms:
-                continue  # filed anew, for earlier
-            del self._filed[key]
-            customer = self.customers[key]
-            if customer.deadline_ms == filed_ms:
-                yield filed_ms, key
-            else:
-                self._file(key, customer)  # something happened meanwhile: the deadline is later
-
-    def _file(self, key: Key, customer: Customer) -> None:
-        deadline_ms = customer.deadline_ms
-        if deadline_ms is not None and deadline_ms < self._filed.get(key, deadline_ms + 1):
-            self._filed[key] = deadline_ms
+    def _file(self, key: Key, deadline_ms: int) -> None:
+        if self.deadlines.get(key) != deadline_ms:
+            self.deadlines[key] = deadline_ms
             heapq.heappush(self._order, (deadline_ms, key))
+            if len(self._order) > 2 * len(self.deadlines) + 1000:
+                self._sort()
+
+    def _sort(self) -> None:
+        """Anew, without the deadlines that have moved."""
+        self._order = [(at_ms, key) for key, at_ms in self.deadlines.items()]
+        heapq.heapify(self._order)
 
     def _judge(self, key: Key, customer: Customer, now_ms: int, cause: Cause, outcome: Outcome) -> None:
         limits = self.settings.of(key[0], customer.plan)
         before = customer.standing
         found, told = judge(customer, limits, now_ms, cause)
-        self._file(key, customer)
+        self._file(key, due_ms(customer, self.settings))
         was = before.levels or (NOTHING,) * len(RULES)
         outcome.trips += [
             Trip(key, rule.name, now_ms, level, earlier)

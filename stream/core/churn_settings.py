@@ -83,8 +83,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @cached_property
     def version(self) -> str:
         """Changes with every limit: signals say by which rules they came about."""
-        text = msgspec.json.encode(self, order="deterministic")
-        return f"sha256:{sha256(text).hexdigest()[:16]}"
+        return _digest(self)
 
 
 def _check_from(name: str, value: int, least: int) -> None:
@@ -102,14 +101,37 @@ def _check_list(name: str, limits: tuple[float, ...], *, rising: bool, low: floa
         )
 
 
-class ChurnSettings(msgspec.Struct, frozen=True):
-    """The limits of everybody, and of segments: the first one that a customer belongs to decides."""
+class ChurnSettings(msgspec.Struct, frozen=True, dict=True):
+    """The limits of everybody, and of segments: the first one that a customer belongs to decides.
+
+    Raises ValueError on construction.
+    """
 
     limits: Limits = Limits()
     segments: tuple[tuple[str, Limits], ...] = ()  # name such as plan=premium or site=shop-es
     anonymous: bool = False  # whether visitors without a customer id are customers too
+    # Whether workers keep customers and tell signals. Off: then an event costs nothing more, and nothing is
+    # kept about persons for longer than their sessions.
+    live: bool = False
+    # How much earlier activities may be than others that were read before: devices and topics come apart.
+    order_within_ms: int = MINUTE_MS
+    # Who is silent for longer is forgotten altogether.
+    remember_ms: int = 730 * DAY_MS
+
+    def __post_init__(self) -> None:
+        _check_from("order_within_ms", self.order_within_ms, 0)
+        _check_from("remember_ms", self.remember_ms, DAY_MS)
 
     def of(self, site_id: str, plan: str | None) -> Limits:
         """The limits for a customer of this site and plan."""
         names = (f"plan={plan}", f"site={site_id}")
         return next((limits for name, limits in self.segments if name in names), self.limits)
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with every limit of anybody."""
+        return _digest((self.limits, self.segments, self.remember_ms))
+
+
+def _digest(rules: object) -> str:
+    return f"sha256:{sha256(msgspec.json.encode(rules, order='deterministic')).hexdigest()[:16]}"

@@ -140,7 +140,14 @@ def fold(customer: Customer, activity: Activity, occasion_ms: int) -> None:
     elif isinstance(activity, Answered):
         _answer(customer, activity)
     else:
+        customer.last_ms = max(customer.last_ms, activity.at_ms)
         customer.conversions += 1
+
+
+def last_sign_ms(customer: Customer) -> int:
+    """When they did anything at all for the last time; an answer may come without a visit."""
+    answers = (*customer.nps[-1:], *customer.csat[-1:])
+    return max(customer.last_ms, *(answer.at_ms for answer in answers)) if answers else customer.last_ms
 
 
 def _start(customer: Customer, visit: VisitStarted, occasion_ms: int) -> None:

@@ -15,7 +15,9 @@ _DURATION: Final = "_ms"
 _FIELDS: Final = {name.removesuffix(_DURATION): name for name in Limits.__struct_fields__}
 """As it is written -> as the core calls it: `shortest_silence = "1d"` is shortest_silence_ms."""
 _TABLES: Final = ("bgnbd", "weights")
-_OF_ALL: Final = ("anonymous", "segments")
+_SWITCHES: Final = ("anonymous", "live")
+_TIMES: Final = ("order_within", "remember")
+_OF_ALL: Final = (*_SWITCHES, *_TIMES, "segments")
 
 
 def parse_churn(value: object) -> ChurnSettings:
@@ -24,11 +26,24 @@ def parse_churn(value: object) -> ChurnSettings:
         return value
     table = _table(value)
     _check_names(table, (*_FIELDS, *_OF_ALL))
-    anonymous = table.get("anonymous", False)
-    if not isinstance(anonymous, bool):
-        raise ValueError("anonymous is true or false")
+    of_all: dict[str, Any] = {}
+    for name in _SWITCHES:
+        of_all[name] = table.get(name, False)
+        if not isinstance(of_all[name], bool):
+            raise ValueError(f"{name} is true or false")
+    for name in _TIMES:
+        if name in table:
+            of_all[name + _DURATION] = _duration(name, table[name])
     own = {name: one for name, one in table.items() if name in _FIELDS}
-    return ChurnSettings(_limits(own), tuple(_segments(own, table.get("segments", {}))), anonymous)
+    segments = tuple(_segments(own, table.get("segments", {})))
+    return ChurnSettings(_limits(own), segments, **of_all)
+
+
+def _duration(name: str, value: Any) -> int:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
 def _segments(own: dict[str, Any], value: object) -> list[tuple[str, Limits]]:
@@ -51,10 +66,7 @@ def _limits(table: dict[str, Any]) -> Limits:
     values = {}
     for name, value in table.items():
         field = _FIELDS[name]
-        try:
-            values[field] = parse_duration(value) if field.endswith(_DURATION) else value
-        except ValueError as error:
-            raise ValueError(f"{name} {error}") from None
+        values[field] = _duration(name, value) if field.endswith(_DURATION) else value
     try:
         return msgspec.convert(values, Limits)
     except msgspec.ValidationError as error:
@@ -85,7 +97,9 @@ def plain_churn(settings: ChurnSettings) -> dict[str, Any]:
         name: {key: one for key, one in _plain(limits).items() if one != own.get(key)}
         for name, limits in settings.segments
     }
-    return {"anonymous": settings.anonymous, **own, "segments": segments}
+    switches = {name: getattr(settings, name) for name in _SWITCHES}
+    times = {name: format_duration(getattr(settings, name + _DURATION)) for name in _TIMES}
+    return {**switches, **times, **own, "segments": segments}
 
 
 def _plain(limits: Limits) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Health, states, signals: worked cases, and the same for any batching, duplication and restart."""
+"""Health, states, signals: worked cases, and the same for any batching and restart."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.churn import STATES, Book, Key, Signal, Trip, Verdict, next_state, state_of, verdict
+from stream.core.churn import STATES, Book, Key, Outcome, Signal, Trip, Verdict, next_state, state_of, verdict
 from stream.core.churn_reasons import parts_of
 from stream.core.churn_rules import LOST, NOTHING, levels
 from stream.core.churn_settings import ChurnSettings, Limits
-from stream.core.customers import Activity, Converted, Customer, VisitStarted, decode, encode
+from stream.core.customers import Activity, Converted, Customer, VisitStarted, decode, encode, last_sign_ms
 from stream.core.policy import DAY_MS
 from tests.core.churn_cases import LIMITS, LIVES, WITH_MODEL, after, ms, nps
 
@@ -26,8 +26,8 @@ def told(
     *activities: Activity, until: float | None = None, settings: ChurnSettings = DEFAULTS
 ) -> list[Signal]:
     book, found = Book(settings), list[Signal]()
-    for number, activity in enumerate(activities):
-        found += book.apply(ANNA, activity, 0, number).signals
+    for activity in activities:
+        found += book.apply(ANNA, activity, activity.at_ms).signals
     if until is not None:
         found += book.advance(ms(until)).signals
     return found
@@ -137,32 +137,28 @@ def test_a_state_worsens_at_once_and_never_betters_beyond_what_the_score_says(
 
 
 class Step(msgspec.Struct):
-    """An activity of one of three customers, from one of two sources."""
+    """An activity of one of three customers."""
 
     key: Key
     activity: Activity
-    source: int
-    number: int
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
-    """What three customers did, in order of time; each source numbers its own."""
+    """What three customers did, in order of time."""
     lives = [(("shop", name), draw(LIVES)) for name in "abc"]
     merged = sorted(((one.at_ms, key, one) for key, life in lives for one in life), key=lambda one: one[:2])
-    numbers = [0, 0]
-    steps = []
-    for _, key, activity in merged:
-        source = draw(st.integers(0, 1))
-        steps.append(Step(key, activity, source, numbers[source]))
-        numbers[source] += 1
-    return steps
+    return [Step(key, activity) for _, key, activity in merged]
+
+
+def taken(book: Book, step: Step) -> Outcome:
+    return book.apply(step.key, step.activity, step.activity.at_ms)
 
 
 def replayed(steps: list[Step], until_ms: int) -> tuple[list[Signal], list[Trip]]:
     book, signals, trips = Book(SETTINGS), list[Signal](), list[Trip]()
     for step in steps:
-        outcome = book.apply(step.key, step.activity, step.source, step.number)
+        outcome = taken(book, step)
         signals, trips = signals + outcome.signals, trips + outcome.trips
     outcome = book.advance(until_ms)
     return signals + outcome.signals, trips + outcome.trips
@@ -171,30 +167,42 @@ def replayed(steps: list[Step], until_ms: int) -> tuple[list[Signal], list[Trip]
 def restarted(book: Book) -> Book:
     """Nothing survives but what is stored."""
     customers = {key: decode(encode(one)) for key, one in book.customers.items()}
-    return Book(SETTINGS, customers, dict(book.marks), book.clock_ms)
+    return Book(SETTINGS, customers, book.clock_ms)
 
 
 @settings(max_examples=FEW)
 @given(histories(), st.data())
-def test_batching_duplication_and_restarts_change_no_signal(steps: list[Step], data: st.DataObject) -> None:
+def test_batching_and_restarts_change_no_signal(steps: list[Step], data: st.DataObject) -> None:
     until_ms = steps[-1].activity.at_ms + 300 * DAY_MS
     expected = replayed(steps, until_ms)
     book, signals, trips = Book(SETTINGS), list[Signal](), list[Trip]()
     for index, step in enumerate(steps):
-        happens = data.draw(st.sampled_from(["", "", "restart", "again", "tick"]))
+        happens = data.draw(st.sampled_from(["", "", "restart", "tick"]))
         if happens == "restart":
             book = restarted(book)
         if happens == "tick":  # time passes before the next activity comes
             outcome = book.advance(data.draw(st.integers(book.clock_ms, step.activity.at_ms)) if index else 0)
             signals, trips = signals + outcome.signals, trips + outcome.trips
-        if happens == "again":
-            for old in steps[max(0, index - 5) : index]:
-                repeated = book.apply(old.key, old.activity, old.source, old.number)
-                assert (repeated.signals, repeated.trips) == ([], [])
-        outcome = book.apply(step.key, step.activity, step.source, step.number)
+        outcome = taken(book, step)
         signals, trips = signals + outcome.signals, trips + outcome.trips
     outcome = restarted(book).advance(until_ms)
     assert (signals + outcome.signals, trips + outcome.trips) == expected
+
+
+@settings(max_examples=FEW)
+@given(histories(), st.integers(1, 40))
+def test_who_is_silent_for_too_long_is_forgotten_and_begins_anew(steps: list[Step], days: int) -> None:
+    book = Book(msgspec.structs.replace(SETTINGS, remember_ms=days * DAY_MS))
+    for step in steps:
+        taken(book, step)
+    assert all(
+        last_sign_ms(one) + days * DAY_MS > book.clock_ms for one in book.customers.values() if one.last_ms
+    )
+    outcome = book.advance(steps[-1].activity.at_ms + days * DAY_MS)
+    assert book.customers == book.deadlines == {}
+    assert len({key for key, _ in outcome.forgotten}) == len(outcome.forgotten)
+    again = book.apply(ANNA, VisitStarted(book.clock_ms + 1), book.clock_ms + 1)
+    assert (again.signals, book.customers[ANNA].visits) == ([], 1)
 
 
 @settings(max_examples=FEW)
@@ -204,7 +212,7 @@ def test_at_any_time_everybody_stands_where_direct_evaluation_puts_them(
 ) -> None:
     book = Book(SETTINGS)
     for step in steps:
-        book.apply(step.key, step.activity, step.source, step.number)
+        taken(book, step)
     now_ms = book.clock_ms
     for wait_ms in waits:
         now_ms += wait_ms
@@ -230,10 +238,10 @@ def test_signals_are_numbered_without_a_gap_and_each_begins_where_the_last_one_e
 def test_a_book_looks_only_at_who_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred customers who come each week; one stays away, and is the only one looked at."""
     book, looked = Book(DEFAULTS), list[Customer]()
-    for number, day in enumerate((0, 7, 14, 21, 28)):
+    for day in (0, 7, 14, 21, 28):
         for index in range(500):
             if (day, index) != (28, 0):
-                book.apply(("shop", f"c-{index}"), VisitStarted(ms(day)), index, number)
+                book.apply(("shop", f"c-{index}"), VisitStarted(ms(day)), ms(day))
 
     def looking(customer: Customer, limits: Limits, now_ms: int) -> Verdict:
         looked.append(customer)
