@@ -18,7 +18,7 @@ from stream.core.event_time import NEVER_MS
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a source tells: that a customer did something, or, without a key, how far it has told everything."""
+    """What a source tells: that a customer did something; without a key, how far it has told all."""
 
     number: int  # counts what the source tells, from 1
     known_ms: int  # from when on the activity counts; of the source itself: nothing earlier will follow

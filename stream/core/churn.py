@@ -181,7 +181,7 @@ class Book:
         self._sort()
 
     def apply(self, key: Key, activity: Activity, known_ms: int) -> Outcome:
-        """Take one activity, known since `known_ms`: first what fell due before, then the customer's change."""
+        """Take an activity known since `known_ms`: first what fell due before, then what it changes."""
         outcome = Outcome()
         self._advance(known_ms, outcome)
         customer = self.customers.get(key)

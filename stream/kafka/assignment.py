@@ -27,13 +27,14 @@ from stream.kafka.fetched import Fetched, OutOfRange, Reply
 from stream.kafka.identity import reading_positions
 from stream.kafka.lane import Lane
 from stream.kafka.log_probe import LogProbe, ProbeFailed
-from stream.kafka.marks import Marks, compare, make_mark
+from stream.kafka.marks import Marks, compare, make_mark, writer_of
 from stream.kafka.outbox import Outbox
 from stream.kafka.producer import Capabilities, OutputHeaders, OutputProducer
+from stream.kafka.stage import Stage
 from stream.kafka.transport import BatchThread
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.partition import Partition
-from stream.pipeline.ports import Claim, ClaimRefused, PartitionTables, StateTorn, StoreUnreachable
+from stream.pipeline.claimed import Claimed, Head
+from stream.pipeline.ports import Claim, ClaimRefused, StateTorn, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
 
@@ -59,12 +60,14 @@ class Assignment:
     """The lanes of this worker. `on_broken` stops the worker."""
 
     def __init__(
-        self, settings: WorkerSettings, tables: PartitionTables, capabilities: Capabilities,
+        self, settings: WorkerSettings, stage: Stage, capabilities: Capabilities,
         thread: Callable[[], BatchThread], wall_ms: Callable[[], int],
         on_broken: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._settings = settings
-        self._tables = tables
+        self._stage = stage
+        self._tables = stage.tables
+        self._writer = writer_of(settings.namespace, stage.name)
         self._capabilities = capabilities
         self._thread = thread
         self._wall_ms = wall_ms
@@ -97,7 +100,7 @@ class Assignment:
         self.lanes = {
             number: Lane(number, frozenset(names), self) for number, names in sorted(topics.items())
         }
-        log.info("assigned", generation=generation, partitions=sorted(topics))
+        log.info("assigned", **self._stage.named, generation=generation, partitions=sorted(topics))
         for lane in self.lanes.values():
             self._spawn(self._bring_up(lane, confirmed=True), f"claim-{lane.number}")
         if self._tasks:
@@ -237,20 +240,20 @@ class Assignment:
         try:
             await producer.start()
             partition = await self._load(claim)
-            await compare(self._marks, self._settings.namespace, partition)
+            await compare(self._marks, self._writer, partition)
             offsets = await self._offsets(lane, partition)
         except BaseException:
             await producer.stop()
             raise
         await self._go_live(lane, partition, producer, offsets)
 
-    async def _load(self, claim: Claim) -> Partition:
+    async def _load(self, claim: Claim) -> Claimed[Head]:
         try:
-            return await Partition.open(self._tables, claim, self._settings.policy)
+            return await self._stage.open(claim)
         except ValueError as error:  # computed under other rules
             raise WorkerRefused(str(error)) from error
 
-    async def _offsets(self, lane: Lane, partition: Partition) -> dict[str, int]:
+    async def _offsets(self, lane: Lane, partition: Claimed[Head]) -> dict[str, int]:
         stored = {topic: partition.positions[topic] for topic in lane.topics}
         offsets = await reading_positions(
             self._probe, lane.number, stored, partition.fingerprints, accept_loss=self._settings.accept_loss
@@ -263,7 +266,7 @@ class Assignment:
         return offsets
 
     async def _go_live(
-        self, lane: Lane, partition: Partition, producer: OutputProducer, offsets: Mapping[str, int]
+        self, lane: Lane, partition: Claimed[Head], producer: OutputProducer, offsets: Mapping[str, int]
     ) -> None:
         def lost(reason: str) -> None:
             if lane.partition is partition:
@@ -271,7 +274,7 @@ class Assignment:
 
         outbox = Outbox(
             partition, self._tables, producer, self._settings.outbox_records,
-            partial(make_mark, self._settings.namespace, lane.number), lost, self.broken,
+            partial(make_mark, self._writer, lane.number), lost, self.broken,
         )  # fmt: skip
         ticket = next(self._tickets)
         lane.tickets = dict.fromkeys(offsets, ticket)
@@ -283,8 +286,9 @@ class Assignment:
             await outbox.close()
             raise NotOurs("the partition was taken away meanwhile")
         log.info(
-            "claimed", partition=lane.number, epoch=partition.claim.owner.epoch, outbox=len(partition.outbox)
-        )
+            "claimed", **self._stage.named, partition=lane.number, epoch=partition.claim.owner.epoch,
+            outbox=len(partition.outbox),
+        )  # fmt: skip
 
     def _transactional_id(self, number: int) -> str | None:
-        return f"latido-{self._settings.namespace}-{number}" if self._capabilities.transactions else None
+        return f"latido-{self._writer}-{number}" if self._capabilities.transactions else None

@@ -12,7 +12,7 @@ import structlog
 
 from stream.kafka.fetched import Fetched, Reply
 from stream.kafka.outbox import Outbox
-from stream.pipeline.partition import Fenced, Partition, SkippedAhead, WentBack
+from stream.pipeline.claimed import Claimed, Fenced, Head, SkippedAhead, WentBack
 from stream.pipeline.ports import StateTorn, StoreUnreachable
 from stream.pipeline.refusals import TooManyDeadLetters
 
@@ -46,7 +46,7 @@ class Lane:
         self.number = number
         self.topics = topics
         self.tickets: dict[str, int] = {}
-        self.partition: Partition | None = None
+        self.partition: Claimed[Head] | None = None
         self.outbox: Outbox | None = None
         self._keeper = keeper
         self._lock = asyncio.Lock()
@@ -59,7 +59,7 @@ class Lane:
     def closing(self) -> bool:
         return self._closing.is_set()
 
-    def open(self, partition: Partition, outbox: Outbox, replies: Mapping[str, Reply | None]) -> None:
+    def open(self, partition: Claimed[Head], outbox: Outbox, replies: Mapping[str, Reply | None]) -> None:
         """The claim is made. Replies that came before it say nothing about it."""
         self._replied_ms = {topic: reply.arrived_ms if reply else 0 for topic, reply in replies.items()}
         self.partition, self.outbox = partition, outbox
@@ -115,7 +115,7 @@ class Lane:
                 await self._step(partition, lambda: partition.tick(wall_ms(), shared_live_ms), None)
                 self._stop_when_letters_left(partition)
 
-    def _stop_when_letters_left(self, partition: Partition) -> None:
+    def _stop_when_letters_left(self, partition: Claimed[Head]) -> None:
         """What made the worker stop must be there for people to read, and not be sent again."""
         if self._alarm is None:
             return
@@ -124,7 +124,7 @@ class Lane:
         if left or time.monotonic() - self._alarm_at_s > _LETTERS_LEAVE_WITHIN_S:
             self._keeper.broken(self._alarm)
 
-    def _note(self, partition: Partition, replies: Mapping[str, Reply | None]) -> bool:
+    def _note(self, partition: Claimed[Head], replies: Mapping[str, Reply | None]) -> bool:
         """Tell the partition how far its logs reach. False when one of them cannot be the log we read."""
         for topic, reply in replies.items():
             if reply is not None and reply.arrived_ms != self._replied_ms.get(topic):
@@ -137,7 +137,7 @@ class Lane:
         return True
 
     async def _step(
-        self, partition: Partition, step: Callable[[], Awaitable[None]], topic: str | None
+        self, partition: Claimed[Head], step: Callable[[], Awaitable[None]], topic: str | None
     ) -> None:
         try:
             await self._until_answered(partition, step)
@@ -161,7 +161,7 @@ class Lane:
                 self.outbox.wake()
                 self._keeper.hold(self, partition.ahead())
 
-    async def _until_answered(self, partition: Partition, step: Callable[[], Awaitable[None]]) -> None:
+    async def _until_answered(self, partition: Claimed[Head], step: Callable[[], Awaitable[None]]) -> None:
         """A step that got no answer from the store: send the same commit again, then see what is left."""
         pause_s = _PAUSE_S
         unanswered = False

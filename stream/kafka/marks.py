@@ -27,7 +27,11 @@ from stream.kafka.log_reader import read_topic
 from stream.kafka.producer import OutputHeaders, OutputProducer
 from stream.kafka.topics import describe_topics
 from stream.pipeline.batch import Output
-from stream.pipeline.partition import Partition
+from stream.pipeline.claimed import Claimed, Head
+
+CUSTOMERS = "customers"
+STAGES = ("", CUSTOMERS)
+"""The first one, which reads the events, has no name."""
 
 _LIMIT_S = 10.0
 _WAIT_MS = 20
@@ -50,7 +54,7 @@ class StoreForgot(WorkerRefused):
 class ReadsMarks(Protocol):
     """`Marks`, or a test's own."""
 
-    async def read(self, namespace: str, number: int) -> int: ...
+    async def read(self, writer: str, number: int) -> int: ...
 
 
 class _Mark(msgspec.Struct):
@@ -61,21 +65,25 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Mark).decode
 
 
-def make_mark(namespace: str, number: int, through: int) -> Output:
-    """The record that says: every outbox entry up to `through` may have left."""
-    return _record(namespace, number, _encode(_Mark(through)))
+def writer_of(namespace: str, stage: str = "") -> str:
+    """Whose marks they are: each stage of a namespace has its own. No namespace holds a slash."""
+    return f"{namespace}/{stage}" if stage else namespace
 
 
-def _record(namespace: str, number: int, value: bytes | None) -> Output:
-    key = namespace.encode()
-    return Output(OUTPUT_MARKS, number, key, value, f"{namespace}:{number}", "", 0)
+def make_mark(writer: str, number: int, through: int) -> Output:
+    """The record that says: every outbox entry of the writer up to `through` may have left."""
+    return _record(writer, number, _encode(_Mark(through)))
 
 
-async def compare(marks: ReadsMarks, namespace: str, partition: Partition) -> None:
+def _record(writer: str, number: int, value: bytes | None) -> Output:
+    return Output(OUTPUT_MARKS, number, writer.encode(), value, f"{writer}:{number}", "", 0)
+
+
+async def compare(marks: ReadsMarks, writer: str, partition: Claimed[Head]) -> None:
     """To be asked after the producer before us was fenced. Raises StoreForgot, ProbeFailed."""
-    marked = await marks.read(namespace, partition.number)
+    marked = await marks.read(writer, partition.number)
     if marked > partition.newest_output:
-        raise StoreForgot(namespace, partition.number, marked, partition.newest_output)
+        raise StoreForgot(writer.partition("/")[0], partition.number, marked, partition.newest_output)
 
 
 async def marked_namespaces(client_options: Mapping[str, Any]) -> tuple[set[str], int]:
@@ -89,14 +97,18 @@ async def marked_namespaces(client_options: Mapping[str, Any]) -> tuple[set[str]
     marked: dict[tuple[str, int], bool] = {}
     async for record in read_topic(client_options, OUTPUT_MARKS):
         marked[(record.key or b"").decode(), record.partition] = record.value is not None
-    return {namespace for (namespace, _), there in marked.items() if there}, found.partitions
+    writers = {writer for (writer, _), there in marked.items() if there}
+    return {writer.partition("/")[0] for writer in writers}, found.partitions
 
 
 async def clear_marks(client_options: Mapping[str, Any], namespace: str, partitions: int) -> None:
     """Forget that outputs of this namespace have left. Raises KafkaError, BrokerUnreachable."""
     producer = OutputProducer(client_options, OutputHeaders(namespace), None)
     try:
-        await producer.produce([_record(namespace, number, None) for number in range(partitions)])
+        writers = [writer_of(namespace, stage) for stage in STAGES]
+        await producer.produce(
+            [_record(writer, number, None) for writer in writers for number in range(partitions)]
+        )
     finally:
         await producer.stop()
 
@@ -114,12 +126,12 @@ class Marks:
         if consumer is not None:
             await consumer.stop()
 
-    async def read(self, namespace: str, number: int) -> int:
+    async def read(self, writer: str, number: int) -> int:
         """The highest entry of the partition that may have left; 0 where there is none."""
         async with self._lock:
-            newest = await self._ask(TopicPartition(OUTPUT_MARKS, number), namespace.encode(), _TAIL)
+            newest = await self._ask(TopicPartition(OUTPUT_MARKS, number), writer.encode(), _TAIL)
             if newest is None:
-                newest = await self._ask(TopicPartition(OUTPUT_MARKS, number), namespace.encode(), None)
+                newest = await self._ask(TopicPartition(OUTPUT_MARKS, number), writer.encode(), None)
         return 0 if newest is None or newest.value is None else _decode(newest.value).through
 
     async def _ask(self, tp: TopicPartition, key: bytes, tail: int | None) -> ConsumerRecord | None:

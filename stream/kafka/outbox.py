@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from stream.kafka import producer as producers
 from stream.kafka.producer import OutputProducer
 from stream.pipeline.batch import Output
-from stream.pipeline.partition import Partition
+from stream.pipeline.claimed import Claimed, Head
 from stream.pipeline.ports import PartitionTables, StateTorn, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
@@ -32,7 +32,7 @@ class Outbox:
     `on_lost` is called when the partition must be claimed again."""
 
     def __init__(
-        self, partition: Partition, tables: PartitionTables, producer: OutputProducer, limit_records: int,
+        self, partition: Claimed[Head], tables: PartitionTables, producer: OutputProducer, limit_records: int,
         mark: Callable[[int], Output], on_lost: Callable[[str], None],
         on_broken: Callable[[BaseException], None],
     ) -> None:  # fmt: skip

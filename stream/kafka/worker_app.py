@@ -19,10 +19,12 @@ from stream.kafka.log_probe import LogProbe
 from stream.kafka.producer import Capabilities
 from stream.kafka.publisher import Publisher
 from stream.kafka.results_publisher import ResultsPublisher
+from stream.kafka.stage import Stage
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, RawBatch
 from stream.kafka.watchdog import Watchdog
 from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline.partition import Partition
 from stream.pipeline.ports import Board, PartitionTables, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
@@ -56,7 +58,10 @@ class WorkerApp(faust.App):
         self.worker_settings = settings
         self.partitions = partitions
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.owned = Assignment(settings, tables, capabilities, self._consumer_thread, wall_ms, self.fail)
+        events = Stage(
+            "", settings.topics, tables, lambda claim: Partition.open(tables, claim, settings.policy)
+        )
+        self.owned = Assignment(settings, events, capabilities, self._consumer_thread, wall_ms, self.fail)
         self.publisher = Publisher(settings, board, capabilities, partitions, wall_ms)
         self.results_publisher = ResultsPublisher(
             settings, board, tables.wait_durable, capabilities, partitions, wall_ms

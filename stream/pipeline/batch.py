@@ -54,3 +54,16 @@ class Output(msgspec.Struct, array_like=True, gc=False):
     schema: str
     time_ms: int
     headers: list[tuple[str, bytes]] = []
+
+
+_encode_outputs = msgspec.msgpack.Encoder().encode
+_decode_outputs = msgspec.msgpack.Decoder(list[Output]).decode
+
+
+def encode_outputs(outputs: Sequence[Output]) -> bytes:
+    """One entry of the outbox."""
+    return _encode_outputs(outputs)
+
+
+def decode_outputs(data: bytes) -> list[Output]:
+    return _decode_outputs(data)

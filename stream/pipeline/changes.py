@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import msgspec
 
@@ -15,7 +14,6 @@ from stream.core.sessions import ENDED, OPEN, Past, Visitor
 from stream.core.surveys import History
 from stream.core.tallies import SegmentTally
 from stream.core.windows import ALL_TIME, ROLLING, Counts
-from stream.pipeline.batch import Output
 from stream.pipeline.end_sessions import shown_ms
 from stream.pipeline.partition_state import (
     ALL,
@@ -37,7 +35,6 @@ decode_past = msgspec.msgpack.Decoder(Past).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
 _decode_counts = msgspec.msgpack.Decoder(Counts).decode
 _decode_head = msgspec.msgpack.Decoder(PartitionHead).decode
-_decode_outputs = msgspec.msgpack.Decoder(list[Output]).decode
 
 
 class Changes(msgspec.Struct):
@@ -192,14 +189,6 @@ def encode_head(head: PartitionHead) -> bytes:
 
 def decode_head(data: bytes) -> PartitionHead:
     return _decode_head(data)
-
-
-def encode_outputs(outputs: Sequence[Output]) -> bytes:
-    return _encode(outputs)
-
-
-def decode_outputs(data: bytes) -> list[Output]:
-    return _decode_outputs(data)
 
 
 def policy_digest(policy: Policy) -> str:

@@ -8,7 +8,6 @@ last commit with the same state.
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from collections.abc import Sequence
 
 from schemas.topics import INPUT_TOPICS, SURVEY_ANSWERS
@@ -18,7 +17,8 @@ from stream.core.policy import HOUR_MS, Policy
 from stream.core.visitors import is_forgotten
 from stream.pipeline import changes
 from stream.pipeline.apply_answer import answers_field, person_of
-from stream.pipeline.batch import Batch, Output
+from stream.pipeline.batch import Batch, decode_outputs
+from stream.pipeline.claimed import Claimed
 from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.end_sessions import sweep
 from stream.pipeline.event_ids import event_key
@@ -26,7 +26,6 @@ from stream.pipeline.fold import fold
 from stream.pipeline.partition_state import (
     TOPIC_INDEX,
     Fingerprint,
-    LostRange,
     PartitionHead,
     PartitionState,
     answer_id_field,
@@ -35,8 +34,6 @@ from stream.pipeline.partition_state import (
 )
 from stream.pipeline.ports import (
     Claim,
-    Commit,
-    CommitAnswer,
     PartitionTables,
     StoreUnreachable,
     Table,
@@ -57,41 +54,15 @@ _BROWSED_FIELDS = 500
 _HEARTBEAT_MS = 1000
 
 
-class Fenced(Exception):
-    """A newer owner has claimed the partition: drop the state, wait for an assignment."""
-
-
-class WentBack(Exception):
-    """The store lost our claim or our last commit: drop the state, claim again, load and seek."""
-
-
-class SkippedAhead(Exception):
-    """The batch starts above the stored position: an earlier one was lost on the way. Seek back."""
-
-    def __init__(self, position: int, start: int) -> None:
-        super().__init__(f"the batch starts at {start}, {position} is the next to apply")
-        self.position = position
-
-
-class Partition:
-    """The live state of one partition under one claim. Not to be used after it raised, except where
-    `process` says so."""
+class Partition(Claimed[PartitionHead]):
+    """One partition of the events' topics."""
 
     def __init__(
         self, tables: PartitionTables, claim: Claim, state: PartitionState, head: PartitionHead | None
     ) -> None:
-        self._tables = tables
-        self.claim = claim
-        self.number = claim.partition
+        super().__init__(tables, claim, head, changes.positions(head), list(head.lost) if head else [])
         self.state = state
-        self.head = head
-        self.positions = changes.positions(head)
-        self.lost = list(head.lost) if head else []
         self._refusals = Refusals(self.number)
-        self.outbox: deque[tuple[int, list[Output]]] = deque()
-        self._last_id = claim.commit_id
-        self._outbox_next = head.outbox_next if head else 1
-        self._produced = head.produced_through if head else 0
         # What the sums last written lack is not known any more: write all of them.
         self._waiting_windows = changes.all_windows(state)
         self._windows_at_ms = 0
@@ -99,10 +70,7 @@ class Partition:
         self._cursor = ""
         self._sums = changes.Written(str(claim.owner))
         self._window_end_ms = head.window_end_ms if head else NEVER_MS
-        self._unanswered: Commit | None = None
         self._held_back: changes.Changes | None = None
-        self._next_head: PartitionHead | None = head
-        self._new_outputs: list[Output] = []
 
     @classmethod
     async def open(cls, tables: PartitionTables, claim: Claim, policy: Policy) -> Partition:
@@ -124,7 +92,7 @@ class Partition:
                 "use another namespace, or go back to the old setting"
             )
         partition = cls(tables, claim, state, head)
-        partition.outbox.extend((entry, changes.decode_outputs(data)) for entry, data in stored.outbox)
+        partition.outbox.extend((entry, decode_outputs(data)) for entry, data in stored.outbox)
         return partition
 
     @property
@@ -132,21 +100,8 @@ class Partition:
         """The last applied record of each topic, as far as there is one."""
         return self.state.fingerprints
 
-    @property
-    def newest_output(self) -> int:
-        """The last outbox entry that was ever committed; 0 before the first."""
-        return self._outbox_next - 1
-
-    def begin(self, topic: str, offset: int) -> None:
-        """Nothing of the topic was applied yet, and its log begins at `offset`."""
-        if self.positions[topic] < 0:
-            self.positions[topic] = offset
-            self.state.progress.topics[TOPIC_INDEX[topic]].position = offset
-
-    def lose(self, topic: str, offset: int) -> None:
-        """The log begins at `offset` now, above the position: what lay between is lost, which stays said."""
-        self.lost.append(LostRange(topic, self.positions[topic], offset - 1))
-        self.positions[topic] = offset
+    def _move_to(self, topic: str, offset: int) -> None:
+        super()._move_to(topic, offset)
         self.state.progress.topics[TOPIC_INDEX[topic]].position = offset
 
     def replied(self, topic: str, log_end: int, wall_ms: int) -> None:
@@ -154,7 +109,7 @@ class Partition:
         self.state.progress.replied(TOPIC_INDEX[topic], log_end, wall_ms)
 
     def ahead(self) -> set[str]:
-        """Topics to pause, because progress is held far behind them by another topic."""
+        """Those whose progress is held far behind them by another topic."""
         progress = self.state.progress
         limit_ms = progress.progress_ms + _PAUSE_AHEAD_MS
         held_by = progress.held_by(self.state.policy)
@@ -165,12 +120,6 @@ class Partition:
             for topic, index in TOPIC_INDEX.items()
             if index != held_by and progress.topics[index].clock_ms > limit_ms
         }
-
-    def produced(self, through: int) -> None:
-        """The broker has acknowledged every output up to entry `through`."""
-        self._produced = max(self._produced, through)
-        while self.outbox and self.outbox[0][0] <= through:
-            self.outbox.popleft()
 
     async def process(self, batch: Batch, wall_ms: int | None) -> None:
         """Apply one batch and commit.
@@ -183,18 +132,11 @@ class Partition:
         6. commit all of it, or nothing
 
         `wall_ms` None is a replay: nothing is live, and only `tick` writes windows.
-
-        Raises SkippedAhead (nothing changed: seek and go on), StoreUnreachable (call `resume` until the
-        store answers), TooManyDeadLetters (all of it is committed: let the outputs leave, then stop),
-        Fenced, WentBack, StoreMisconfigured (drop the partition).
         """
-        position = self.positions[batch.topic]
-        if position >= 0:
-            if batch.start > position:
-                raise SkippedAhead(position, batch.start)
-            if batch.end <= position:
-                return
-            batch = _trim(batch, position)
+        untaken = self._untaken(batch)
+        if untaken is None:
+            return
+        batch = untaken
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
         admitted = await self._read_through(batch.topic, events)
@@ -227,11 +169,6 @@ class Partition:
         await self._commit(wall_ms, timed=True)
         if wall_ms is not None:
             self._refusals.check()  # of a batch whose commit was answered late
-
-    async def resume(self) -> None:
-        """Send a commit again that got no answer: the same bytes. Raises like `process`."""
-        if self._unanswered is not None:
-            await self._send(self._unanswered)
 
     def _move_time(self, wall_ms: int | None, shared_live_ms: int | None) -> None:
         self.state.progress.shine(wall_ms, shared_live_ms)
@@ -314,33 +251,12 @@ class Partition:
         idle = changed.empty and not outputs and not moved and self._produced == self._last_produced
         if timed and idle and self.head and not has_passed(now_ms, self.head.written_at_ms, _HEARTBEAT_MS):
             return
-        entry = self._outbox_next
-        if outputs:
-            self._outbox_next += 1
-        self._new_outputs = outputs
-        self._next_head = self._make_head(now_ms)
-        await self._send(
-            Commit(
-                partition=self.number,
-                owner=self.claim.owner,
-                previous_id=self._last_id,
-                id=commit_id,
-                head=changes.encode_head(self._next_head),
-                puts={table: fields for table, fields in changed.puts.items() if fields},
-                drops={table: fields for table, fields in changed.drops.items() if fields},
-                outbox={entry: changes.encode_outputs(outputs)} if outputs else {},
-                produced_through=self._produced,
-            )
-        )
+        await self._write(commit_id, now_ms, changed.puts, changed.drops, outputs)
 
-    @property
-    def _last_produced(self) -> int:
-        return self.head.produced_through if self.head else 0
-
-    def _make_head(self, wall_ms: int) -> PartitionHead:
+    def _make_head(self, wall_ms: int) -> tuple[PartitionHead, bytes]:
         progress, policy = self.state.progress, self.state.policy
         held_by = progress.held_by(policy)
-        return PartitionHead(
+        head = PartitionHead(
             progress=progress,
             accounting=self.state.accounting,
             fingerprints=self.state.fingerprints,
@@ -361,27 +277,7 @@ class Partition:
             zones=self.state.zones,
             funnels=policy.funnels,
         )
-
-    async def _send(self, commit: Commit) -> None:
-        self._unanswered = commit
-        answer = await self._tables.commit(commit)
-        if answer is CommitAnswer.NEWER_OWNER:
-            raise Fenced(f"partition {self.number} has a newer owner")
-        if answer is CommitAnswer.WENT_BACK:
-            raise WentBack(f"partition {self.number}: the store does not hold our last commit any more")
-        self._unanswered = None
-        self._last_id = commit.id
-        self.head = self._next_head
-        for entry in commit.outbox:
-            self.outbox.append((entry, self._new_outputs))
-
-
-def _trim(batch: Batch, position: int) -> Batch:
-    """The part of a batch at or above `position`."""
-    if batch.start == position:
-        return batch
-    records = [record for record in batch.records if record.offset >= position]
-    return Batch(batch.topic, batch.partition, records, position, batch.end, batch.log_end)
+        return head, changes.encode_head(head)
 
 
 def _drop_unused(state: PartitionState, admitted: list[tuple[str, str]]) -> None:

@@ -27,8 +27,7 @@ from schemas.topics import INPUT_TOPICS, SESSIONS, dead_letter_topic
 from stream.core.policy import Policy
 from stream.core.sessions import Visitor
 from stream.demo.plain_log import LogRecord
-from stream.pipeline.batch import Output
-from stream.pipeline.changes import decode_outputs
+from stream.pipeline.batch import Output, decode_outputs
 from stream.pipeline.partition_state import PartitionState
 from stream.pipeline.ports import Table
 from stream.pipeline.session_record import session_record

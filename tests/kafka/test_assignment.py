@@ -13,6 +13,7 @@ from stream.kafka.assignment import Assignment
 from stream.kafka.fetched import Fetched, Place
 from stream.kafka.lane import Lane
 from stream.kafka.producer import Capabilities
+from stream.kafka.stage import Stage
 from stream.kafka.transport import BatchThread
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.batch import Batch
@@ -47,9 +48,10 @@ class _Scene:
         settings = WorkerSettings(
             client_options={"bootstrap_servers": "127.0.0.1:1"}, namespace="n", group="g", policy=Policy()
         )
-        self.tables = MemoryTables(MemoryStore())
+        tables = self.tables = MemoryTables(MemoryStore())
+        stage = Stage("", INPUT_TOPICS, tables, lambda claim: Partition.open(tables, claim, Policy()))
         self.assignment = Assignment(
-            settings, self.tables, Capabilities(transactions=False),
+            settings, stage, Capabilities(transactions=False),
             lambda: cast(BatchThread, cast(Any, self.thread)), lambda: self.now_ms, self._broken,
         )  # fmt: skip
 

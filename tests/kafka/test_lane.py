@@ -11,7 +11,8 @@ from schemas.topics import INPUT_TOPICS
 from stream.core.policy import Policy
 from stream.kafka import lane as lane_module
 from stream.kafka.lane import Keeper, Lane
-from stream.pipeline.partition import Partition, WentBack
+from stream.pipeline.claimed import WentBack
+from stream.pipeline.partition import Partition
 from stream.pipeline.ports import StoreUnreachable
 from stream.tables.memory import MemoryStore, MemoryTables
 

@@ -11,7 +11,16 @@ from schemas.topics import OUTPUT_MARKS, PAGE_VIEWS
 from stream.core.policy import Policy
 from stream.demo.servers import EmbeddedBroker
 from stream.kafka import marks
-from stream.kafka.marks import Marks, StoreForgot, clear_marks, compare, make_mark, marked_namespaces
+from stream.kafka.marks import (
+    CUSTOMERS,
+    Marks,
+    StoreForgot,
+    clear_marks,
+    compare,
+    make_mark,
+    marked_namespaces,
+    writer_of,
+)
 from stream.kafka.producer import OutputHeaders, OutputProducer
 from stream.kafka.topics import create_topics
 from tests.builders import BASE_MS, Lane, event
@@ -31,8 +40,8 @@ class _Fake:
     def __init__(self, through: int) -> None:
         self.through = through
 
-    async def read(self, namespace: str, number: int) -> int:
-        assert (namespace, number) == ("shop", 0)
+    async def read(self, writer: str, number: int) -> int:
+        assert (writer, number) == ("shop", 0)
         return self.through
 
 
@@ -116,6 +125,15 @@ async def test_the_newest_of_a_namespace_and_partition_counts(options: dict[str,
     assert [await reader.read("a", number) for number in (0, 1)] == [0, 0]
     assert "a" not in (await marked_namespaces(options))[0]
     assert await reader.read("b", 0) == 91
+
+
+async def test_each_stage_has_marks_of_its_own(options: dict[str, Any], reader: Marks) -> None:
+    customers = writer_of("staged", CUSTOMERS)
+    await _write(options, ("staged", 0, 5), (customers, 0, 2))
+    assert [await reader.read(name, 0) for name in ("staged", customers)] == [5, 2]
+    await clear_marks(options, "staged", 2)
+    assert [await reader.read(name, 0) for name in ("staged", customers)] == [0, 0]
+    assert not {name for name in (await marked_namespaces(options))[0] if name.startswith("staged")}
 
 
 async def test_a_mark_far_from_the_end_is_found(
