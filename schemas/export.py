@@ -13,13 +13,22 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
+from schemas.alerts import Alert
 from schemas.churn import ChurnSignal
 from schemas.dead_letters import DeadLetter
 from schemas.events import MODEL_OF_TYPE
 from schemas.results import KpiResult
 from schemas.sessions import Session
 from schemas.snapshots import KpiSnapshot
-from schemas.topics import CHURN_SIGNALS, INPUT_TOPICS, KPI_RESULTS, KPI_SNAPSHOTS, SESSIONS, TOPIC_OF_TYPE
+from schemas.topics import (
+    ALERTS,
+    CHURN_SIGNALS,
+    INPUT_TOPICS,
+    KPI_RESULTS,
+    KPI_SNAPSHOTS,
+    SESSIONS,
+    TOPIC_OF_TYPE,
+)
 
 FOLDER: Final = Path(__file__).parent / "json"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -32,6 +41,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     schemas[KPI_RESULTS] = KpiResult.model_json_schema()
     schemas[KPI_SNAPSHOTS] = KpiSnapshot.model_json_schema()
     schemas[CHURN_SIGNALS] = ChurnSignal.model_json_schema()
+    schemas[ALERTS] = Alert.model_json_schema()
     schemas["dead-letter"] = DeadLetter.model_json_schema()
     return {
         f"{name}.json": {"$schema": DIALECT, "$id": f"urn:latido:{name}", **schema}

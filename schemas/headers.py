@@ -8,6 +8,7 @@ SESSION_SCHEMA: Final = "session/1"
 SNAPSHOT_SCHEMA: Final = "kpi-snapshot/1"
 RESULT_SCHEMA: Final = "kpi-result/1"
 CHURN_SCHEMA: Final = "churn-signal/1"
+ALERT_SCHEMA: Final = "alert/1"
 
 SCHEMA: Final = "schema"
 PRODUCER: Final = "producer"
@@ -53,6 +54,11 @@ def result_identity(key: str, revision: int) -> str:
 def churn_identity(key: str, transition: int) -> str:
     """Return the content id of a churn signal."""
     return f"{key}/{transition}"
+
+
+def alert_identity(key: str, sequence: int) -> str:
+    """Return the content id of an alert: of one change, and the `webhook-id` it is delivered under."""
+    return f"{key}/{sequence}"
 
 
 def output_headers(

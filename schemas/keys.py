@@ -45,6 +45,11 @@ def churn_key(site: str, customer: str) -> str:
     return join_key(site, customer)
 
 
+def alert_key(site: str, rule: str, segment: str) -> str:
+    """Return the key of an alert, such as `shop-es|ctr-low|channel=Email`."""
+    return join_key(site, rule, segment)
+
+
 def segment_name(dimension: str, value: str | None) -> str:
     """Return `all` for dimension `all`, else `channel=email`. A dimension's name holds no `=`."""
     return ALL if dimension == ALL else f"{dimension}={value or ''}"

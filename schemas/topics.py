@@ -13,11 +13,13 @@ KPI_RESULTS: Final = "engagement.kpi-results.v1"
 CHURN_SIGNALS: Final = "engagement.churn-signals.v1"
 """Described, and written by `latido backtest`; the worker does not write it yet."""
 
+ALERTS: Final = "engagement.alerts.v1"
+
 OUTPUT_MARKS: Final = "engagement.output-marks.v1"
 """latido's own: how far each namespace's outputs have left. No reader needs it."""
 
 INPUT_TOPICS: Final = (PAGE_VIEWS, CLICKS, FORM_SUBMISSIONS, SURVEY_ANSWERS)
-OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS)
+OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, ALERTS)
 
 TOPIC_OF_TYPE: Final[dict[str, str]] = {
     "page_view": PAGE_VIEWS,
@@ -101,13 +103,14 @@ def output_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
     """Return the output topics.
 
     Sessions have the partition count of the inputs: a session goes to its source partition's number, so
-    that a survivor and the tombstones of what it merged stay in order. Snapshots and results have one
+    that a survivor and the tombstones of what it merged stay in order. Snapshots, results and alerts have one
     partition: they are few, have one writer, and a reader sees them in the order of `sequence` or `revision`.
     """
     return (
         TopicSpec(SESSIONS, partitions, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
         TopicSpec(KPI_SNAPSHOTS, 1, "compact", None, segment_ms=COMPACTED_SEGMENT_MS),
         TopicSpec(KPI_RESULTS, 1, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
+        TopicSpec(ALERTS, 1, "compact", None, segment_ms=DAY_MS),
     )
 
 

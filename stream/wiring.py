@@ -12,6 +12,7 @@ from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
 from stream.pipeline.unreachable import no_store
 from stream.settings import Settings, policy
+from stream.settings.alerts import alert_rules
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_check import check_store
@@ -27,6 +28,7 @@ def worker_settings(settings: Settings, *, accept_loss: bool = False) -> WorkerS
         namespace=settings.namespace,
         group=settings.group,
         policy=policy(settings),
+        alerts=alert_rules(settings.alerts),
         accept_loss=accept_loss,
     )
 

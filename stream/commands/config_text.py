@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 HIDDEN: Final = "(hidden)"
-DURATIONS: Final = frozenset({"gap", "grace", "survey_tolerance", "visitor_memory", "acknowledge_within"})
+DURATIONS: Final = frozenset({
+    "gap", "grace", "survey_tolerance", "visitor_memory", "acknowledge_within", "for_", "cooldown", "give_up",
+})  # fmt: skip
+SECTIONS: Final = ("kafka", "collector", "dashboard")
 
 
 def as_plain(settings: Settings) -> dict[str, Any]:
@@ -45,14 +49,28 @@ def _plain(name: str, value: Any) -> Any:
         return plain_churn(value)
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        return [_entry_of_list(one) for one in value]
     return list(value) if isinstance(value, tuple) else value
+
+
+def _entry_of_list(table: BaseModel) -> dict[str, Any]:
+    """What was set, under the names it is written by."""
+    fields = type(table).model_fields
+    return {
+        fields[name].alias or name: _plain(name, getattr(table, name))
+        for name in fields if name in table.model_fields_set
+    }  # fmt: skip
 
 
 def as_toml(settings: Settings, file: Path | None) -> str:
     """The same as a settings file; what is not set or hidden is a comment."""
     plain = as_plain(settings)
-    sections = {name: plain.pop(name) for name in ("kafka", "collector", "dashboard")}
-    goals, funnels, churn = plain.pop("goals"), plain.pop("funnels"), plain.pop("churn")
+    sections = {name: plain.pop(name) for name in SECTIONS}
+    goals, funnels = plain.pop("goals"), plain.pop("funnels")
+    churn, alerts = plain.pop("churn"), plain.pop("alerts")
     read = f"read from {file}" if file is not None else "no settings file was read"
     lines = [f"# {read}; LATIDO_ variables and flags win over it", *_entries(plain)]
     for name, section in sections.items():
@@ -62,7 +80,7 @@ def as_toml(settings: Settings, file: Path | None) -> str:
     for funnel in funnels:
         steps = ",\n".join(f"  {{ {_inline(step)} }}" for step in funnel["steps"])
         lines += ["", "[[funnels]]", _entry("name", funnel["name"]), f"steps = [\n{steps},\n]"]
-    return "\n".join([*lines, *_churn(churn)]) + "\n"
+    return "\n".join([*lines, *_churn(churn), *_alerts(alerts)]) + "\n"
 
 
 def _churn(table: dict[str, Any]) -> list[str]:
@@ -70,6 +88,15 @@ def _churn(table: dict[str, Any]) -> list[str]:
     lines = ["", "[churn]", *_entries(table)]
     for name, differing in segments.items():
         lines += ["", f"[churn.segments.{json.dumps(name)}]", *_entries(differing)]
+    return lines
+
+
+def _alerts(table: dict[str, Any]) -> list[str]:
+    lists = {name: table.pop(name) for name in ("rules", "silences", "receivers")}
+    lines = ["", "[alerts]", *_entries(table)]
+    for name, tables in lists.items():
+        for one in tables:
+            lines += ["", f"[[alerts.{name}]]", *_entries(one)]
     return lines
 
 
@@ -95,5 +122,5 @@ def _entry(name: str, value: Any) -> str:
 def secrets_in(settings: Settings) -> list[str]:
     """Names of the settings whose values are hidden."""
     plain = as_plain(settings)
-    tables = [("", plain), *((f"{name}.", plain[name]) for name in ("kafka", "collector", "dashboard"))]
+    tables = [("", plain), *((f"{name}.", plain[name]) for name in SECTIONS)]
     return [prefix + name for prefix, table in tables for name, value in table.items() if value == HIDDEN]

@@ -22,6 +22,7 @@ from stream.kafka.log_probe import ProbeFailed
 from stream.kafka.log_reader import read_topic
 from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputProducer
 from stream.kafka.worker_settings import WorkerSettings
+from stream.pipeline import alerts
 from stream.pipeline.batch import Output
 from stream.pipeline.ports import SnapshotBoard, StoreUnreachable, Token
 from stream.pipeline.renew_records import Records
@@ -62,6 +63,7 @@ class Published(msgspec.Struct):
     followed: Followed
     records: Records
     leftovers: set[str]  # keys found at the takeover, of windows not looked at since
+    snapshot: Snapshot | None = None  # the newest one that readers have
 
 
 class Publisher:
@@ -102,6 +104,15 @@ class Publisher:
             log.warning("snapshots wait", reason=str(error) or repr(error))
             self._failed_at_ms = now_ms
             await self._step_down()
+
+    @property
+    def newest(self) -> alerts.Published | None:
+        """What readers have; None while another worker publishes, or nobody can."""
+        published = self._published
+        snapshot = None if published is None else published.snapshot
+        if published is None or snapshot is None or snapshot.as_of_ms is None:
+            return None
+        return alerts.Published(snapshot.as_of_ms, snapshot.completeness, published.records.records)
 
     async def close(self) -> None:
         await self._step_down()
@@ -195,6 +206,7 @@ class Publisher:
         if not await self._board.write(published.token, sequence, header, values, gone):
             raise Fenced("another publisher has taken over")
         published.sequence, self._header_at_ms = sequence, now_ms
+        published.snapshot = snapshot
         if values or gone:
             await self._producer.produce(
                 _output(key, value, sequence, now_ms)

@@ -13,6 +13,7 @@ import structlog
 from faust.app.base import BootStrategy
 from faust.types import TP
 
+from stream.kafka.alerts_publisher import AlertsPublisher
 from stream.kafka.assignment import Assignment
 from stream.kafka.fetched import Fetched
 from stream.kafka.log_probe import LogProbe
@@ -66,6 +67,7 @@ class WorkerApp(faust.App):
         self.results_publisher = ResultsPublisher(
             settings, board, tables.wait_durable, capabilities, partitions, wall_ms
         )
+        self.alerts_publisher = AlertsPublisher(settings, board, tables.wait_durable, capabilities, wall_ms)
         self.probe = LogProbe(settings.client_options, settings.metadata_age_ms)
         limit_ms = settings.session_timeout_ms + settings.watchdog_margin_ms
         self.watchdog = Watchdog(self.probe, board, settings.topics, partitions, limit_ms, wall_ms)
@@ -121,6 +123,7 @@ class WorkerApp(faust.App):
         self.task(self._tick)
         self.task(self._publish)
         self.task(self._publish_results)
+        self.task(self._publish_alerts)
         self.task(self._watch)
 
     async def _apply(self, batches: Any) -> None:
@@ -160,6 +163,12 @@ class WorkerApp(faust.App):
             )
         finally:
             await self.results_publisher.close()
+
+    async def _publish_alerts(self) -> None:
+        try:
+            await self._every(_LOOK_EVERY_MS, lambda: self.alerts_publisher.tick(self.publisher.newest))
+        finally:
+            await self.alerts_publisher.close()
 
     async def _watch(self) -> None:
         async def look() -> None:

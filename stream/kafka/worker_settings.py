@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.topics import INPUT_TOPICS
 from stream.core.policy import Policy
+from stream.pipeline.alerts import AlertRules
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     group: str
     policy: Policy = Policy()
+    alerts: AlertRules = AlertRules()
     topics: tuple[str, ...] = INPUT_TOPICS
     # Continue when the log begins after the stored position; the counts are partial from then on.
     accept_loss: bool = False

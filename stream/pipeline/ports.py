@@ -225,6 +225,29 @@ class ResultsBoard(Protocol):
         """False when the epoch is old."""
 
 
+class AlertsWrite(msgspec.Struct, frozen=True):
+    """One step of judging alert rules, written whole or not at all."""
+
+    kept: Mapping[str, bytes] = {}  # alert key -> how its series stands
+    gone: Sequence[str] = ()  # alert keys
+    outbox: Mapping[str, bytes] = {}  # id -> record that is to be produced
+    produced: Sequence[str] = ()  # ids of records that were
+
+
+class AlertsBoard(Protocol):
+    """How every series of the alert rules stands, and what is on its way to Kafka."""
+
+    async def take_alerts_token(self, at_least: int) -> int:
+        """New judge: its epoch. Older ones are refused from now on."""
+
+    async def read_alerts(self) -> dict[str, bytes]: ...
+
+    async def read_alerts_outbox(self) -> dict[str, bytes]: ...
+
+    async def write_alerts(self, epoch: int, write: AlertsWrite) -> bool:
+        """False when the epoch is old."""
+
+
 class SnapshotBoard(Protocol):
     """The published snapshot in the store, for readers without Kafka."""
 
@@ -259,5 +282,5 @@ class SnapshotBoard(Protocol):
         """Sequences as they are published (a wake-up; a reader polls each second in case)."""
 
 
-class Board(SnapshotBoard, ResultsBoard, Protocol):
+class Board(SnapshotBoard, ResultsBoard, AlertsBoard, Protocol):
     """All that is published in the store."""

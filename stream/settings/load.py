@@ -17,8 +17,17 @@ from pydantic_settings.exceptions import SettingsError
 
 from stream.core.churn_settings import ChurnSettings
 from stream.core.policy import Policy
+from stream.settings.alerts import AlertSettings, ReceiverSettings, RuleSettings, SilenceSettings
 from stream.settings.churn import parse_churn
-from stream.settings.model import PREFIX, CollectorSettings, Funnels, Goals, KafkaSettings, Settings
+from stream.settings.model import (
+    PREFIX,
+    CollectorSettings,
+    DashboardSettings,
+    Funnels,
+    Goals,
+    KafkaSettings,
+    Settings,
+)
 from stream.settings.text import SettingsProblem
 
 DEFAULT_FILE: Final = Path("latido.toml")
@@ -26,7 +35,18 @@ CONFIG_VARIABLE: Final = "LATIDO_CONFIG"
 NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "LATIDO_CACHE", "LATIDO_PYTHON", "LATIDO_VENV"})
 """Variables of ours that are no settings: where the file is, and what the scripts use."""
 
-_SECTIONS: Final[dict[str, type[BaseModel]]] = {"kafka": KafkaSettings, "collector": CollectorSettings}
+_SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "kafka": KafkaSettings,
+    "collector": CollectorSettings,
+    "dashboard": DashboardSettings,
+    "alerts": AlertSettings,
+}
+_TABLES: Final[dict[str, type[BaseModel]]] = {
+    "rules": RuleSettings,
+    "silences": SilenceSettings,
+    "receivers": ReceiverSettings,
+}
+"""Of [alerts], each a list."""
 
 
 def load_settings(config: Path | None = None, **given: Any) -> Settings:
@@ -174,7 +194,10 @@ def _reason(details: ErrorDetails) -> str:
     if details["type"] == "extra_forbidden":
         *section, name = (str(part) for part in details["loc"])
         model = _SECTIONS.get(section[0]) if section else None
-        close = difflib.get_close_matches(name, (model or Settings).model_fields, n=1)
+        if len(section) > 2:
+            model = _TABLES.get(section[1], model)
+        known = [field.alias or own for own, field in (model or Settings).model_fields.items()]
+        close = difflib.get_close_matches(name, known, n=1)
         return "there is no such setting" + (
             f"; did you mean {close[0]}?" if close else "; see 'latido config'"
         )

@@ -29,6 +29,7 @@ from stream.core.churn_settings import ChurnSettings
 from stream.core.dimensions import check_pair
 from stream.core.loyalty import LONGEST_MEMORY_MS
 from stream.core.policy import DAY_MS, Funnel, Goal, Policy
+from stream.settings.alerts import AlertSettings
 from stream.settings.churn import parse_churn
 from stream.settings.text import SettingsProblem, parse_duration, parse_servers, parse_tolerance
 
@@ -275,6 +276,9 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     churn: Annotated[ChurnSettings, PlainValidator(parse_churn)] = ChurnSettings()
     """Table [churn]: by which limits customers are judged (docs/churn.md)."""
+
+    alerts: AlertSettings = AlertSettings()
+    """Tables [alerts], [[alerts.rules]], [[alerts.silences]], [[alerts.receivers]] (docs/alerts.md)."""
 
     @field_validator("redis")
     @classmethod

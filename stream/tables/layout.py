@@ -73,6 +73,9 @@ class Layout:
         self.results_token = f"{board}:results-token"  # hash: epoch, sequence (unused), state
         self.results = f"{board}:results"  # hash: window -> its settled results, packed
         self.results_outbox = f"{board}:results-outbox"  # hash: key -> record not known to be produced
+        self.alerts_token = f"{board}:alerts-token"  # hash: epoch, sequence (unused), state (unused)
+        self.alerts = f"{board}:alerts"  # hash: alert key -> how the series stands, and its newest record
+        self.alerts_outbox = f"{board}:alerts-outbox"  # hash: id -> record not known to be produced
         self.channel = f"{board}:published"  # pub/sub channel, message = sequence
         self.durable = f"{board}:durable"  # string, expires: a write for WAITAOF to wait for
 

@@ -16,6 +16,7 @@ import msgspec
 from stream.pipeline.ports import (
     CHANGES_KEPT,
     HOT_TABLES,
+    AlertsWrite,
     Change,
     Claim,
     Commit,
@@ -50,8 +51,8 @@ class _Partition:
 
 class _Board:
     __slots__ = (
-        "clock_ms", "epoch", "header", "records", "results", "results_epoch", "results_outbox",
-        "results_state", "sequence",
+        "alerts", "alerts_epoch", "alerts_outbox", "clock_ms", "epoch", "header", "records", "results",
+        "results_epoch", "results_outbox", "results_state", "sequence",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -64,6 +65,9 @@ class _Board:
         self.results_state: bytes | None = None
         self.results: dict[str, bytes] = {}
         self.results_outbox: dict[str, bytes] = {}
+        self.alerts_epoch = 0
+        self.alerts: dict[str, bytes] = {}
+        self.alerts_outbox: dict[str, bytes] = {}
 
 
 class MemorySnapshot(NamedTuple):
@@ -261,6 +265,29 @@ class MemoryBoard:
             board.results.pop(field, None)
         for key in write.produced:
             board.results_outbox.pop(key, None)
+        return True
+
+    async def take_alerts_token(self, at_least: int) -> int:
+        board = self.store.board
+        board.alerts_epoch = max(board.alerts_epoch + 1, at_least)
+        return board.alerts_epoch
+
+    async def read_alerts(self) -> dict[str, bytes]:
+        return dict(self.store.board.alerts)
+
+    async def read_alerts_outbox(self) -> dict[str, bytes]:
+        return dict(self.store.board.alerts_outbox)
+
+    async def write_alerts(self, epoch: int, write: AlertsWrite) -> bool:
+        board = self.store.board
+        if board.alerts_epoch != epoch:
+            return False
+        board.alerts.update(write.kept)
+        board.alerts_outbox.update(write.outbox)
+        for key in write.gone:
+            board.alerts.pop(key, None)
+        for record_id in write.produced:
+            board.alerts_outbox.pop(record_id, None)
         return True
 
     async def write_clock(self, live_ms: int) -> None:

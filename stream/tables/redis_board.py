@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from stream.pipeline.ports import (
     CHANGES_KEPT,
+    AlertsWrite,
     Partial,
     ResultsWrite,
     Seen,
@@ -90,9 +91,7 @@ class RedisBoard:
         return header
 
     async def read_records(self) -> dict[str, bytes]:
-        with translated(self._where):
-            records: dict[bytes, bytes] = await ask(self._redis, ("HGETALL", self._layout.records))
-        return _texts(records.items())
+        return await self._read_hash(self._layout.records)
 
     async def write(
         self, token: Token, sequence: int, header: bytes, changed: Mapping[str, bytes], gone: Sequence[str]
@@ -146,23 +145,53 @@ class RedisBoard:
         return await self._read_fields(self._layout.results, fields)
 
     async def read_results_outbox(self) -> dict[str, bytes]:
-        with translated(self._where):
-            records: dict[bytes, bytes] = await ask(self._redis, ("HGETALL", self._layout.results_outbox))
-        return _texts(records.items())
+        return await self._read_hash(self._layout.results_outbox)
 
     async def write_results(self, epoch: int, write: ResultsWrite) -> bool:
         layout = self._layout
-        arguments: list[str | bytes | int] = [epoch, write.state]
-        for values, gone in ((write.windows, write.gone), (write.outbox, write.produced)):
+        keys = [layout.results_token, layout.results, layout.results_outbox]
+        changes = ((write.windows, write.gone), (write.outbox, write.produced))
+        return await self._write_fenced(keys, epoch, write.state, changes)
+
+    async def take_alerts_token(self, at_least: int) -> int:
+        with translated(self._where):
+            epoch, _ = await self._take_token([self._layout.alerts_token], (at_least,))
+        return int(epoch)
+
+    async def read_alerts(self) -> dict[str, bytes]:
+        return await self._read_hash(self._layout.alerts)
+
+    async def read_alerts_outbox(self) -> dict[str, bytes]:
+        return await self._read_hash(self._layout.alerts_outbox)
+
+    async def write_alerts(self, epoch: int, write: AlertsWrite) -> bool:
+        layout = self._layout
+        keys = [layout.alerts_token, layout.alerts, layout.alerts_outbox]
+        changes = ((write.kept, write.gone), (write.outbox, write.produced))
+        return await self._write_fenced(keys, epoch, b"", changes)
+
+    async def _write_fenced(
+        self,
+        keys: Sequence[str],
+        epoch: int,
+        state: bytes,
+        changes: Iterable[tuple[Mapping[str, bytes], Sequence[str]]],
+    ) -> bool:
+        """Put and remove fields of the second and the third key, unless the first one's epoch is another."""
+        arguments: list[str | bytes | int] = [epoch, state]
+        for values, gone in changes:
             arguments.append(2 * len(values))
             for field, value in values.items():
                 arguments += (encode_field(field), value)
             arguments += (len(gone), *map(encode_field, gone))
         with translated(self._where):
-            written = await self._publish_results(
-                [layout.results_token, layout.results, layout.results_outbox], arguments
-            )
+            written = await self._publish_results(keys, arguments)
         return bool(written)
+
+    async def _read_hash(self, key: str) -> dict[str, bytes]:
+        with translated(self._where):
+            fields: dict[bytes, bytes] = await ask(self._redis, ("HGETALL", key))
+        return _texts(fields.items())
 
     async def _read_fields(self, key: str, fields: Sequence[str]) -> list[bytes | None]:
         if not fields:

@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 
+from schemas.alerts import Alert
 from schemas.churn import ChurnSignal
 from schemas.dead_letters import DeadLetter, ErrorCode, InvalidRecord
 from schemas.events import MODEL_OF_TYPE, encode_event, event_time_ms, parse_event, parse_record
@@ -15,6 +16,7 @@ from schemas.results import KpiResult
 from schemas.sessions import Session
 from schemas.snapshots import KpiSnapshot
 from schemas.topics import (
+    ALERTS,
     CHURN_SIGNALS,
     INPUT_TOPICS,
     KPI_RESULTS,
@@ -31,6 +33,7 @@ MODEL_OF_OUTPUT: dict[str, type[BaseModel]] = {
     KPI_SNAPSHOTS: KpiSnapshot,
     KPI_RESULTS: KpiResult,
     CHURN_SIGNALS: ChurnSignal,
+    ALERTS: Alert,
     DEAD_LETTER: DeadLetter,
 }
 VALIDATORS = {
@@ -128,7 +131,7 @@ def test_an_output_written_by_the_model_says_what_the_example_says() -> None:
             return {name: without_nulls(one) for name, one in value.items() if one is not None}
         return value
 
-    for topic in (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, CHURN_SIGNALS):
+    for topic in (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, CHURN_SIGNALS, ALERTS):
         for one in examples(topic, valid=True):
             record = MODEL_OF_OUTPUT[topic].model_validate_json(one.value)
             written = json.loads(record.model_dump_json(exclude_unset=True))

@@ -1,6 +1,7 @@
 """Topic names and settings."""
 
 from schemas.topics import (
+    ALERTS,
     DEAD_LETTER_TOPICS,
     INPUT_TOPICS,
     KPI_RESULTS,
@@ -50,6 +51,9 @@ def test_settings_of_each_topic() -> None:
     assert "retention.ms" not in specs[KPI_SNAPSHOTS].config()
     assert specs[KPI_RESULTS].config()["cleanup.policy"] == "compact,delete"
     assert specs[KPI_RESULTS].config()["retention.ms"] == str(30 * DAY_MS)
+    assert specs[ALERTS].partitions == 1
+    assert specs[ALERTS].config()["cleanup.policy"] == "compact"
+    assert "retention.ms" not in specs[ALERTS].config()
     assert specs[OUTPUT_MARKS].partitions == 8
     assert specs[OUTPUT_MARKS].config()["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[OUTPUT_MARKS].config()

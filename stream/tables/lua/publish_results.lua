@@ -1,5 +1,5 @@
 #!lua
--- Writes settled results. KEYS: token hash, results hash, outbox hash. Returns 1, or 0 when the token is old.
+-- Writes settled results, or alerts. KEYS: token hash, results hash, outbox hash. Returns 1, or 0 when the token is old.
 -- ARGV: epoch, state, then four lists, each with its length before it: fields and values of results, fields of
 -- results that are gone, fields and values of the outbox, fields of the outbox that have left.
 
