@@ -8,6 +8,9 @@ scored answer counts, and none is retracted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import msgspec
 
 from stream.core import csat, nps
@@ -41,6 +44,34 @@ class History(msgspec.Struct, array_like=True, gc=False):
     survey_id: str
     kind: str  # nps or csat
     answers: list[Answer] = []
+
+
+LATEST_KEPT: Final = 20
+"""Scores of a site that can be shown: as many as anybody reads, in each partition."""
+
+
+class Score(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """An answer with a score as it may be shown to anybody: it says nothing of who gave it."""
+
+    survey_id: str
+    kind: str
+    answer: Answer
+
+
+def score_of(survey_id: str, kind: str, answer: Answer) -> Score:
+    return Score(survey_id, kind, msgspec.structs.replace(answer, event_id="", person=None))
+
+
+def latest_scores(scores: Iterable[Score]) -> list[Score]:
+    """The latest ones by the time of the answer, the newest first, in whatever order they come.
+
+    What was answered, not what counts: who answers anew is there twice.
+    """
+    return sorted(scores, key=_newness, reverse=True)[:LATEST_KEPT]
+
+
+def _newness(score: Score) -> tuple[object, ...]:
+    return *_order(score.answer), score.survey_id, score.kind
 
 
 def insert(history: History, answer: Answer, *, every: bool = False) -> list[tuple[Answer, int]]:

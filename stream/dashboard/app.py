@@ -37,6 +37,7 @@ from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
 from stream.pipeline.catalogue import entries
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
+from stream.pipeline.scores import latest_scores_of
 from stream.serving.middleware import AccessLog, SecurityHeaders
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -44,7 +45,7 @@ DOCS_STYLE: Final = Path(__file__).parent / "docs.css"
 HEALTH_KEPT_S: Final = 1.0
 """One look at the partitions answers all questions of this time."""
 QUESTIONS_TO_STORE: Final = 2
-"""Readings of settled results at a time; others wait."""
+"""Readings of settled results and of scores at a time; others wait."""
 
 
 class Unreachable(Exception):
@@ -104,6 +105,15 @@ class Monitor:
             query = request.query_params.multi_items()
             return json(200, await settled(self._board, query, self._reader.wall_ms()))
 
+    async def scores(self, request: Request) -> Response:
+        """GET /api/v1/scores."""
+        check_names(request.query_params, ("site",))
+        now = self._known()
+        site = request.query_params.get("site") or next(iter(now.records.sites()), "")
+        async with self._questions:
+            found = await latest_scores_of(self._board, _partitions(now), site)
+        return json(200, {"site": site, "scores": found})
+
     async def health(self, request: Request) -> Response:
         """GET /api/v1/health."""
         async with self._health_lock:
@@ -114,8 +124,7 @@ class Monitor:
 
     async def _read_health(self) -> bytes:
         now = self._known()
-        partitions = 0 if now.header is None else now.header.completeness.partitions
-        found = health_of(await self._board.read_heads(partitions), self._reader.wall_ms())
+        found = health_of(await self._board.read_heads(_partitions(now)), self._reader.wall_ms())
         body = {"state": now.state, "header": now.header, **msgspec.structs.asdict(found)}
         return msgspec.json.encode(body)
 
@@ -190,6 +199,7 @@ def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifes
         Route("/api/v1/kpis/stream", monitor.stream),
         Route("/api/v1/history", monitor.history),
         Route("/api/v1/results", monitor.results),
+        Route("/api/v1/scores", monitor.scores),
         Route("/api/v1/explain", monitor.explain),
         Route("/api/v1/registry", monitor.registry),
         Route("/api/v1/health", monitor.health),
@@ -213,6 +223,10 @@ def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifes
         },
         lifespan=lifespan,
     )
+
+
+def _partitions(now: Now) -> int:
+    return 0 if now.header is None else now.header.completeness.partitions
 
 
 def json(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:

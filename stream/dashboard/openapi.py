@@ -17,13 +17,14 @@ from stream.dashboard.selection import DIMENSIONS, MOST_RECORDS
 from stream.dashboard.state import State
 from stream.pipeline.catalogue import Entry
 from stream.pipeline.explain import Explanation
+from stream.pipeline.scores import LatestScore
 from stream.pipeline.take_results import ResultRecord
 from stream.pipeline.take_snapshot import Header, SnapshotRecord
 
 Schema = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
-_TYPES: Final = (State, Header, SnapshotRecord, ResultRecord, Entry, Explanation, Health)
+_TYPES: Final = (State, Header, SnapshotRecord, ResultRecord, Entry, Explanation, Health, LatestScore)
 _TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -141,6 +142,12 @@ PATHS: Final = (
             _SEGMENT._replace(text="`all`, a value such as `channel=Email`, or `*` for every one."),
         ),
         _object(kind=_TEXT, since=_TEXT, records=_list(_ref("ResultRecord"))), "?kind=day", errors=(400, 503),
+    ),
+    Path(
+        "/api/v1/scores", "The latest scores of surveys",
+        "What was answered last, the newest first, without comments and without who answered. An answer that "
+        "another of the same respondent replaced is among them, a skipped question is not.",
+        (_ONE_SITE,), _object(site=_TEXT, scores=_list(_ref("LatestScore"))), "", errors=(400, 503),
     ),
     Path(
         "/api/v1/explain", "One figure in plain words",

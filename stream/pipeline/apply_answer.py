@@ -50,6 +50,10 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
         _count_answer(state, site, event.survey_id, one, surveys.score_counts(kind, one), sign)
     if answer.score is None:
         _count_answer(state, site, event.survey_id, answer, surveys.skip_counts(kind), 1)
+    else:
+        score = surveys.score_of(event.survey_id, kind, answer)
+        latest = surveys.latest_scores((*state.latest.get(event.site_id, ()), score))
+        state.latest[event.site_id] = state.touched_latest[event.site_id] = latest
     state.touched_histories[field] = history
     if answer.person is not None:
         _index(state, answer.person, field)

@@ -11,7 +11,7 @@ from stream.core.event_time import NEVER_MS
 from stream.core.policy import Policy
 from stream.core.registry import that_apply
 from stream.core.sessions import ENDED, OPEN, Past, Visitor
-from stream.core.surveys import History
+from stream.core.surveys import History, Score
 from stream.core.tallies import SegmentTally
 from stream.core.windows import ALL_TIME, ROLLING, Counts
 from stream.pipeline.end_sessions import shown_ms
@@ -22,6 +22,7 @@ from stream.pipeline.partition_state import (
     Site,
     answer_id_field,
     closing_deadlines,
+    latest_field,
     person_field,
     visitor_field,
 )
@@ -33,6 +34,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
 decode_past = msgspec.msgpack.Decoder(Past).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
+_decode_scores = msgspec.msgpack.Decoder(list[Score]).decode
 _decode_counts = msgspec.msgpack.Decoder(Counts).decode
 _decode_head = msgspec.msgpack.Decoder(PartitionHead).decode
 
@@ -67,6 +69,8 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
         puts[Table.ANSWERS][answer_id_field(key)] = _encode(content)
     for person, fields in state.touched_people.items():
         puts[Table.ANSWERS][person_field(person)] = _encode(fields)
+    for site_id, scores in state.touched_latest.items():
+        puts[Table.ANSWERS][latest_field(site_id)] = _encode(scores)
     puts[Table.DEDUPE] = state.dedupe.take_new(commit_name)
     if state.progress.progress_ms > NEVER_MS:
         horizon_ms = state.progress.progress_ms - state.policy.lateness_ms
@@ -81,6 +85,7 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
     state.touched, state.parted, state.forgotten = {}, {}, []
     state.touched_histories, state.histories = {}, {}
     state.touched_people, state.people = {}, {}
+    state.touched_latest, state.latest = {}, {}
     state.new_answer_ids, state.answer_ids = {}, {}
     return Changes(puts, drops)
 
@@ -278,6 +283,16 @@ def decode_fields(value: bytes) -> tuple[str, ...]:
 
 def decode_history(value: bytes) -> History:
     return _decode_history(value)
+
+
+def decode_scores(value: bytes) -> list[Score]:
+    return _decode_scores(value)
+
+
+def admit_latest(state: PartitionState, site_id: str, value: bytes | None) -> None:
+    """A site's latest scores, read through for this batch."""
+    if value is not None:
+        state.latest[site_id] = _decode_scores(value)
 
 
 def admit_history(state: PartitionState, field: str, value: bytes | None) -> None:

@@ -29,6 +29,7 @@ from stream.pipeline.partition_state import (
     PartitionHead,
     PartitionState,
     answer_id_field,
+    latest_field,
     person_field,
     visitor_field,
 )
@@ -207,21 +208,26 @@ class Partition(Claimed[PartitionHead]):
         ]  # fmt: skip
 
     async def _read_answers(self, answers: Sequence[SurveyAnswer]) -> None:
-        """The respondents' histories, whether these answers were counted before, and who else they are of."""
+        """What is known of earlier answers: histories, ids, people, and the latest scores of the sites."""
         if not answers:
             return
         topic = self.state.progress.survey
         keys = dict.fromkeys(event_key(topic, answer) for answer in answers)
         fields = dict.fromkeys(answers_field(answer) for answer in answers)
         people = dict.fromkeys(one for one in map(person_of, answers) if one is not None)
-        wanted = [*fields, *map(answer_id_field, keys), *map(person_field, people)]
+        sites = dict.fromkeys(answer.site_id for answer in answers)
+        wanted = [
+            *fields, *map(answer_id_field, keys), *map(person_field, people), *map(latest_field, sites)
+        ]  # fmt: skip
         values = iter(await self._tables.read(self.number, Table.ANSWERS, wanted))
         for field, value in zip(fields, values, strict=False):
             changes.admit_history(self.state, field, value)
         for key, value in zip(keys, values, strict=False):
             changes.admit_answer_id(self.state, key, value)
-        for person, value in zip(people, values, strict=True):
+        for person, value in zip(people, values, strict=False):
             changes.admit_person(self.state, person, value)
+        for site_id, value in zip(sites, values, strict=True):
+            changes.admit_latest(self.state, site_id, value)
 
     async def _commit(self, wall_ms: int | None, *, timed: bool = False) -> None:
         commit_id = uuid.uuid4().hex

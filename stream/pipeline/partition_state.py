@@ -25,7 +25,7 @@ from stream.core.events import Event
 from stream.core.policy import Funnel, Policy
 from stream.core.sessions import ENDED, Origin, Session, Visitor
 from stream.core.settled import SettledCounts, Waiting
-from stream.core.surveys import History
+from stream.core.surveys import History, Score
 from stream.core.tallies import Pending, SegmentTally
 from stream.pipeline.batch import Output
 from stream.pipeline.origins import origins_of
@@ -223,6 +223,7 @@ class PartitionState:
         self.histories: dict[str, History] = {}  # read through: only those of the current batch
         self.people: dict[str, tuple[str, ...]] = {}  # the same: whoever answered -> fields of histories
         self.answer_ids: dict[int, int] = {}  # the same: event key -> content of answers counted before
+        self.latest: dict[str, list[Score]] = {}  # the same: site -> its latest scores
         self.settles = policy.settles
         self.waiting = Waiting(policy)
         self.final_through_ms = NEVER_MS
@@ -238,6 +239,7 @@ class PartitionState:
         self.forgotten: list[str] = []  # fields of profiles older than the visitor memory
         self.touched_histories: dict[str, History] = {}
         self.touched_people: dict[str, tuple[str, ...]] = {}
+        self.touched_latest: dict[str, list[Score]] = {}
         self.new_answer_ids: dict[int, int] = {}
         self.renamed: list[tuple[Visitor, Session]] = []  # published under an id that may be wrong now
         self.unpublished: dict[int, tuple[Visitor, Session]] = {}  # ended while reading history
@@ -290,6 +292,11 @@ def answer_id_field(key: int) -> str:
 def person_field(person: str) -> str:
     """Field that names the histories with answers of a person, beside the histories."""
     return f"@{person}"
+
+
+def latest_field(site_id: str) -> str:
+    """Field of a site's latest scores, beside the histories."""
+    return f"!{site_id}"
 
 
 def closing_deadlines(visitor: Visitor, progress_ms: int, policy: Policy) -> Iterator[int]:

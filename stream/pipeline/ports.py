@@ -21,7 +21,7 @@ class Table(enum.StrEnum):
     BUCKETS = "buckets"  # hot: counts per site and ten seconds or one minute of event time
     TOTALS = "totals"  # hot: counts per site since the namespace began
     SEEN = "seen"  # read through: the profile of each visitor, of the sessions that are final
-    ANSWERS = "answers"  # read through: the survey answers of each respondent
+    ANSWERS = "answers"  # read through: the survey answers of each respondent, the latest of each site
     SETTLING = "settling"  # hot: counts per site and hour or day that is not final in this partition
     CLOSED = "closed"  # hot: which hours and days are final, and when they last changed
     SETTLED = "settled"  # read through: the counts of those
@@ -262,6 +262,9 @@ class SnapshotBoard(Protocol):
 
     async def read_changes(self, seen: Sequence[Seen]) -> list[Partial]:
         """Every partition from 0 on, with what changed since `seen`, as far as the changes are kept."""
+
+    async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
+        """One field of the ANSWERS table of every partition below that number, None where it has none."""
 
     async def read_header(self) -> bytes | None: ...
 

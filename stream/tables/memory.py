@@ -205,6 +205,12 @@ class MemoryBoard:
             _changes(number, found.get(number, _Partition()), before) for number, before in enumerate(seen)
         ]
 
+    async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
+        found = self.store.partitions
+        return [
+            found.get(number, _Partition()).tables[Table.ANSWERS].get(field) for number in range(partitions)
+        ]
+
     async def read_header(self) -> bytes | None:
         return self.store.board.header
 

@@ -85,6 +85,14 @@ class RedisBoard:
             replies = await self._read_changes.many(calls)
         return [_changes(number, seen[number].run, *reply) for number, reply in enumerate(replies)]
 
+    async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
+        """One round trip."""
+        tables = [self._layout.partition(number).tables[Table.ANSWERS] for number in range(partitions)]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                replies = await converse(connection, [resp.hmget(table, [field]) for table in tables])
+        return [value for reply in replies for value in checked(reply)]
+
     async def read_header(self) -> bytes | None:
         with translated(self._where):
             header: bytes | None = await ask(self._redis, ("GET", self._layout.header))

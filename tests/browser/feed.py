@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,8 +15,10 @@ import msgspec
 from schemas.keys import segment_name, snapshot_key
 from schemas.times import rfc3339
 from stream.core.policy import Goal, Policy
+from stream.pipeline.ports import Table
 from stream.pipeline.take_snapshot import Completeness, Header
 from stream.replay import run
+from stream.tables.layout import Layout
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
 
@@ -53,6 +55,7 @@ class Publisher:
     def __init__(self, url: str, namespace: str) -> None:
         self._client = connect(url)
         self._board = RedisBoard(self._client, namespace)
+        self._layout = Layout(namespace)
         self._waiting: dict[str, bytes] = {}
         self._gone: set[str] = set()
         self._there: set[str] = set()
@@ -65,6 +68,14 @@ class Publisher:
         new = {key_of(record): json.dumps(record).encode() for record in records}
         self._gone |= self._there - new.keys()
         self._waiting, self._there = new, set(new)
+
+    async def answered(self, fields: Mapping[str, bytes]) -> None:
+        """Store these as the answers of the first partition."""
+        table = self._layout.partition(0).tables[Table.ANSWERS]
+        async with self._client.pipeline() as pipe:
+            for field, value in fields.items():
+                pipe.hset(table, field, value)
+            await pipe.execute()
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:

@@ -8,16 +8,19 @@ import re
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from stream.core.policy import Goal
+from stream.core.policy import Goal, Policy
 from stream.demo.processes import DashboardProcess
+from stream.pipeline.ports import Table
 from stream.pipeline.take_snapshot import Completeness
 from tests.browser.feed import COMPLETE, Publisher, Record, records_of
 from tests.browser.sight import Sight, looking
+from tests.builders import Lane
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,6 +127,26 @@ async def test_a_table_has_the_counts_the_rate_and_its_interval(publisher: Publi
     assert cells == ["cta-top", "10", "4", f"{percent(ctr['value'])} %", "", interval]
     drawn = await row.locator("svg").get_attribute("aria-label")
     assert drawn == f"{percent(ctr['value'])} %, 95 % interval {interval.replace(DASH, ' to ')}"
+
+
+async def test_the_latest_scores_stand_there_and_nobody_who_gave_them(
+    publisher: Publisher, sight: Sight
+) -> None:
+    hostile = "<img src=x onerror=alert(1)>\u202e"
+    lane = Lane(Policy())
+    lane.know_ends()
+    answer = partial(lane.feed, "S", visitor="ana", site_id="shop-es")
+    answer(0, score=3, survey_id=hostile, channel="Email", plan="pro")
+    answer(1000, survey_kind="csat", score=4, scale_min=1, scale_max=5)
+    await publisher.answered(lane.store.partition(0).tables[Table.ANSWERS])
+    publisher.put(await published())
+    await sight.open()
+    await sight.page.locator("#voice").scroll_into_view_if_needed()
+    rows = sight.page.locator(".scores tbody tr")
+    await expect(rows).to_have_count(2)
+    cells = [" ".join(cell.split()) for cell in await rows.locator("td").all_inner_texts()]
+    assert cells == ["4 of 5", "satisfied", "s", "", "3 of 10", "detractor", hostile, "Email \u00b7 pro"]
+    assert "ana" not in await sight.page.locator(".latest").inner_text()
 
 
 async def test_changes_arrive_and_what_is_gone_goes(publisher: Publisher, sight: Sight) -> None:

@@ -64,6 +64,19 @@ async def test_heads_name_the_owner_of_each_partition(backend: Backend) -> None:
     assert await board.read_heads(0) == []
 
 
+async def test_a_field_of_the_answers_is_read_in_every_partition(backend: Backend) -> None:
+    board = backend.board()
+    assert await board.read_answers(2, "!shop") == [None, None]
+    for number, value in ((0, b"\0zero"), (2, b"two")):
+        writer = Writer(backend.tables(), "one", partition=number)
+        await writer.claim()
+        fields = {"!shop": value, "!\U0001f600\0{x}": b"other"}
+        await writer.tables.commit(writer.following("", puts={Table.ANSWERS: fields}))
+    assert await board.read_answers(3, "!shop") == [b"\0zero", None, b"two"]
+    assert await board.read_answers(1, "!\U0001f600\0{x}") == [b"other"]
+    assert await board.read_answers(0, "!shop") == []
+
+
 async def test_a_large_snapshot_is_written_whole(backend: Backend) -> None:
     board = backend.board()
     token = await board.take_token(0)

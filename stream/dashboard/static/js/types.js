@@ -105,6 +105,23 @@
  */
 
 /**
+ * One survey answer, by nobody in particular.
+ * @typedef {object} Score
+ * @property {string} answered_at
+ * @property {string} survey_id
+ * @property {string} survey_kind
+ * @property {number} score
+ * @property {number} scale_min
+ * @property {number} scale_max
+ * @property {string} says
+ * @property {string | null} channel
+ * @property {string | null} campaign
+ * @property {string | null} device
+ * @property {string | null} country
+ * @property {string | null} plan
+ */
+
+/**
  * What one stream has told so far.
  * @typedef {object} View
  * @property {Map<string, SnapshotRecord>} records

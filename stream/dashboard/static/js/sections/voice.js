@@ -12,10 +12,17 @@ import { Choices } from "../parts/pickers.js";
 /** @typedef {import("../types.js").View} View */
 /** @typedef {import("../types.js").Kpi} Kpi */
 /** @typedef {import("../types.js").Choice} Choice */
+/** @typedef {import("../types.js").Score} Score */
 
 const RESULTS_EVERY_MS = 20_000;
 const SURVEYS_EVERY_MS = 5_000;
+const LATEST_EVERY_MS = 2_000;
+const LATEST_SHOWN = 10;
 const HOURS = 24;
+/** @type {Record<string, string>} */
+const CLASS_OF = {
+  promoter: "promoters", passive: "passives", detractor: "detractors", satisfied: "promoters", "not satisfied": "detractors",
+};
 const NO_ANSWERS = "No answers yet. Surveys send survey_answer events with a score.";
 
 /** @param {{view: View, choice: Choice, change: (part: Partial<Choice>) => void, seen: boolean}} props */
@@ -25,7 +32,8 @@ export function Voice({ view, choice, change, seen }) {
   return html`<${Nps} nps=${nps} choice=${choice} change=${change} />
     ${!wall && html`<${OverTime} seen=${seen} />
       <${Csat} view=${view} choice=${choice} />
-      <${Surveys} choice=${choice} seen=${seen} />`}`;
+      <${Surveys} choice=${choice} seen=${seen} />
+      <${Latest} seen=${seen} />`}`;
 }
 
 /** @param {{nps: Kpi | null, choice: Choice, change: (part: Partial<Choice>) => void}} props */
@@ -124,4 +132,31 @@ function Survey({ record, most }) {
       <td class="wide">${id === "csat" ? html`<${Whisker} id="csat" kpi=${kpi} most=${most} />` : html`<${Answers} kpi=${kpi} />`}</td>
       <td class="n quiet">${interval(String(id), kpi)}</td><td class="n">${count(kpi.n ?? kpi.denominator)}</td></tr>`;
   });
+}
+
+/**
+ * What was answered last, without a word of who answered.
+ * @param {{seen: boolean}} props
+ */
+function Latest({ seen }) {
+  const { site } = usePage();
+  const answer = useAnswer(`scores?${new URLSearchParams({ site })}`, LATEST_EVERY_MS, seen);
+  /** @type {Score[]} */
+  const scores = (answer?.scores ?? []).slice(0, LATEST_SHOWN);
+  return html`<${Card} title="Latest scores" note="each answer, also one that was replaced later" area="latest">
+    ${scores.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
+    <table class="hours scores"><thead><tr><th scope="col">answered</th><th scope="col" class="n">score</th>
+      <th scope="col">says</th><th scope="col">survey</th><th scope="col">of a visitor</th></tr></thead>
+      <tbody>${scores.map((one, index) => html`<tr key=${index}>
+        <th scope="row">${clock(one.answered_at)}</th>
+        <td class="n"><b>${one.score}</b> <span class="quiet">of ${one.scale_max}</span></td>
+        <td><i class=${`key ${CLASS_OF[one.says] ?? ""}`} aria-hidden="true"></i>${one.says}</td>
+        <td><bdi class="name">${one.survey_id}</bdi></td>
+        <td class="quiet"><bdi class="name">${segmentOf(one)}</bdi></td></tr>`)}</tbody></table>`}
+  <//>`;
+}
+
+/** @param {Score} score what its answer says of itself */
+function segmentOf({ channel, campaign, device, country, plan }) {
+  return [channel, campaign, device, country, plan].filter(Boolean).join(" · ");
 }
