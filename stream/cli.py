@@ -14,6 +14,7 @@ import typer
 from stream import __version__
 from stream.commands import (
     about,
+    alerts,
     board,
     churn,
     compare,
@@ -61,6 +62,7 @@ app.command()(replay.replay)
 app.command()(compare.compare)
 app.command()(churn.backtest)
 app.add_typer(churn.app, name="churn")
+app.add_typer(alerts.app, name="alerts")
 app.command()(rebuild.rebuild)
 app.add_typer(kafka.topics, name="topics")
 app.add_typer(kafka.dead_letters, name="dead-letters")

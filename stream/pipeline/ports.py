@@ -247,6 +247,12 @@ class AlertsBoard(Protocol):
     async def write_alerts(self, epoch: int, write: AlertsWrite) -> bool:
         """False when the epoch is old."""
 
+    async def read_receivers_off(self) -> dict[str, bytes]:
+        """Receivers that are not told any more, and why."""
+
+    async def write_receiver_off(self, receiver: str, why: bytes | None) -> None:
+        """None: it is told again."""
+
 
 class SnapshotBoard(Protocol):
     """The published snapshot in the store, for readers without Kafka."""

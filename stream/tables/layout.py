@@ -76,6 +76,7 @@ class Layout:
         self.alerts_token = f"{board}:alerts-token"  # hash: epoch, sequence (unused), state (unused)
         self.alerts = f"{board}:alerts"  # hash: alert key -> how the series stands, and its newest record
         self.alerts_outbox = f"{board}:alerts-outbox"  # hash: id -> record not known to be produced
+        self.receivers_off = f"{board}:alerts-receivers-off"  # hash: receiver -> why it is not told any more
         self.channel = f"{board}:published"  # pub/sub channel, message = sequence
         self.durable = f"{board}:durable"  # string, expires: a write for WAITAOF to wait for
 

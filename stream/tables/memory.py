@@ -51,8 +51,8 @@ class _Partition:
 
 class _Board:
     __slots__ = (
-        "alerts", "alerts_epoch", "alerts_outbox", "clock_ms", "epoch", "header", "records", "results",
-        "results_epoch", "results_outbox", "results_state", "sequence",
+        "alerts", "alerts_epoch", "alerts_outbox", "clock_ms", "epoch", "header", "receivers_off",
+        "records", "results", "results_epoch", "results_outbox", "results_state", "sequence",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,6 +68,7 @@ class _Board:
         self.alerts_epoch = 0
         self.alerts: dict[str, bytes] = {}
         self.alerts_outbox: dict[str, bytes] = {}
+        self.receivers_off: dict[str, bytes] = {}
 
 
 class MemorySnapshot(NamedTuple):
@@ -295,6 +296,15 @@ class MemoryBoard:
         for record_id in write.produced:
             board.alerts_outbox.pop(record_id, None)
         return True
+
+    async def read_receivers_off(self) -> dict[str, bytes]:
+        return dict(self.store.board.receivers_off)
+
+    async def write_receiver_off(self, receiver: str, why: bytes | None) -> None:
+        if why is None:
+            self.store.board.receivers_off.pop(receiver, None)
+        else:
+            self.store.board.receivers_off[receiver] = why
 
     async def write_clock(self, live_ms: int) -> None:
         self.store.board.clock_ms = live_ms

@@ -178,6 +178,14 @@ class RedisBoard:
         changes = ((write.kept, write.gone), (write.outbox, write.produced))
         return await self._write_fenced(keys, epoch, b"", changes)
 
+    async def read_receivers_off(self) -> dict[str, bytes]:
+        return await self._read_hash(self._layout.receivers_off)
+
+    async def write_receiver_off(self, receiver: str, why: bytes | None) -> None:
+        key, field = self._layout.receivers_off, encode_field(receiver)
+        with translated(self._where):
+            await ask(self._redis, ("HDEL", key, field) if why is None else ("HSET", key, field, why))
+
     async def _write_fenced(
         self,
         keys: Sequence[str],

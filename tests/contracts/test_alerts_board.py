@@ -38,3 +38,14 @@ async def test_an_older_judge_is_refused_and_writes_nothing(backend: Backend) ->
     assert await board.read_alerts_outbox() == {}
     await backend.flush()
     assert not await board.write_alerts(old + 1, AlertsWrite({"k": b"old"}))
+
+
+async def test_a_receiver_is_switched_off_and_on(backend: Backend) -> None:
+    board = backend.board()
+    assert await board.read_receivers_off() == {}
+    await board.write_receiver_off("ops/1", b"gone")
+    await board.write_receiver_off("mail/2", b"")
+    assert await backend.board().read_receivers_off() == {"ops/1": b"gone", "mail/2": b""}
+    await board.write_receiver_off("ops/1", None)
+    await board.write_receiver_off("ops/1", None)
+    assert [*await board.read_receivers_off()] == ["mail/2"]

@@ -1,0 +1,108 @@
+"""Alerts on Apache Kafka and redis-server: one record per change, told to a webhook, through kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from standardwebhooks import Webhook
+
+from schemas.alerts import Alert
+from schemas.topics import ALERTS
+from stream.kafka.log_reader import read_topic
+from stream.pipeline.alerts import decode_kept
+from stream.tables.redis_board import RedisBoard
+from stream.tables.redis_client import connect
+from tests.alerts.telling import SECRET, Listener, listening
+from tests.integration.conftest import Stack
+from tests.integration.worker_process import ROOT, page_views, producing, send, wait_until
+
+RULE = {"name": "quiet", "kpi": "page_views", "window": "24h", "below": 100, "clear": 200, "for": "1s"}
+LIMIT_S = 60.0
+
+
+@contextmanager
+def delivery(stack: Stack, alerts: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`latido alerts` as a process; its log is shown when it does not end as it should."""
+    environment = {
+        **os.environ,
+        "LATIDO_BROKER": stack.broker,
+        "LATIDO_REDIS": stack.redis,
+        "LATIDO_ALERTS": alerts,
+    }
+    command = [sys.executable, "-m", "stream", "alerts"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
+            log.seek(0)
+            print(f"--- log of latido alerts\n{log.read().decode()}")
+
+
+async def _told(stack: Stack) -> list[Alert]:
+    """Every record of the topic, by the contract; the identity is in the header too."""
+    found = []
+    async for record in read_topic(stack.client_options, ALERTS):
+        alert = Alert.model_validate_json(record.value)
+        assert dict(record.headers)["id"].decode() == alert.identity
+        assert record.key.decode() == alert.key
+        found.append(alert)
+    return found
+
+
+async def _stored_state(stack: Stack) -> list[int]:
+    client = connect(stack.redis)
+    try:
+        stored = await RedisBoard(client, "default").read_alerts()
+    finally:
+        await client.aclose()
+    return [decode_kept(data).standing.state for data in stored.values()]
+
+
+def _types(listener: Listener) -> list[str]:
+    """Of different messages, in the order in which they came first; each signed."""
+    found = {
+        heard.headers["webhook-id"]: Webhook(SECRET).verify(heard.body, heard.headers)["type"]
+        for heard in listener.heard
+    }
+    return list(found.values())
+
+
+async def test_a_rule_fires_once_survives_kill_9_and_is_resolved_once(real: Stack) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    async with listening(500, 204) as listener, producing(real.broker) as producer:
+        receiver = {"name": "ops", "url": listener.url, "secret": SECRET, "allow_private": True}
+        alerts = json.dumps({"rules": [RULE], "receivers": [receiver]})
+        worker = real.worker(LATIDO_ALERTS=alerts)
+        await send(producer, page_views(10, start_ms=now_ms - 60_000))
+        with delivery(real, alerts):
+            await wait_until(lambda: len(listener.heard) >= 2, LIMIT_S, "nobody is told that it fires")
+            worker.kill()
+        first = await _told(real)
+        assert [(alert.state, alert.rule) for alert in first] == [("firing", "quiet")]
+        assert await _stored_state(real) == [2]
+
+        real.worker(LATIDO_ALERTS=alerts)
+        with delivery(real, alerts) as process:
+            await send(producer, page_views(300, first=10, start_ms=now_ms - 50_000))
+            await wait_until(
+                lambda: "alert.resolved" in _types(listener), LIMIT_S, "nobody is told that it is over"
+            )
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 10) == 0
+        found = await _told(real)
+    assert [(alert.state, alert.cause) for alert in found] == [("firing", "limit"), ("resolved", "cleared")]
+    assert found[0] == first[0]
+    assert found[0].fired_at == found[1].fired_at < found[1].changed_at
+    assert _types(listener) == ["alert.firing", "alert.resolved"]
