@@ -112,7 +112,8 @@ class History:
     """The tracks of the whole sites, and of the segments somebody asked for since."""
 
     def __init__(self) -> None:
-        self._position = self._waiting = 0  # records counted, and those known to be readable
+        self._position = 0  # records counted
+        self._waiting = math.inf  # records that can be read and are not: nobody knows how many
         self._tracks: OrderedDict[tuple[str, str], Track] = OrderedDict()
 
     def take(self, header: Header, records: Records) -> None:
@@ -131,7 +132,8 @@ class History:
         """Whether much of what was counted since the last time had waited: it did not happen just now."""
         position = sum(sum(topic.values()) for topic in header.positions.values())
         counted, waited = position - self._position, self._waiting
-        self._position, self._waiting = position, header.completeness.lag_records or 0
+        lag = header.completeness.lag_records
+        self._position, self._waiting = position, math.inf if lag is None else lag
         return waited > max(FEW_RECORDS, counted // 2)
 
     def answer(self, site: str, segment: str, records: Records, now_ms: int) -> dict[str, Any]:

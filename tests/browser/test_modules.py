@@ -8,6 +8,8 @@ import pytest
 from playwright.async_api import Page
 
 from schemas.keys import join_key
+from stream.core.dimensions import PAGE_WINDOWS
+from stream.core.windows import SETTLED
 from tests.browser.sight import Sight
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,6 +78,14 @@ async def test_a_window_without_the_number_is_replaced_by_the_next_longer(sight:
         ("30d", ["7d", "28d"], "28d"),
     ):
         assert await call(sight.page, "records", "nearestWindow", wanted, there) == expected
+
+
+async def test_pages_are_asked_for_in_the_windows_in_which_they_are_counted(sight: Sight) -> None:
+    await sight.page.goto(sight.url)
+    asked = await sight.page.evaluate(
+        "async () => (await import('/static/js/sections/engagement.js')).PAGE_WINDOWS"
+    )
+    assert set(asked) == PAGE_WINDOWS - set(SETTLED)
 
 
 async def test_the_address_says_what_is_not_the_default(sight: Sight) -> None:

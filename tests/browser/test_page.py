@@ -142,7 +142,7 @@ async def test_the_latest_scores_stand_there_and_nobody_who_gave_them(
     publisher.put(await published())
     await sight.open()
     await sight.page.locator("#voice").scroll_into_view_if_needed()
-    rows = sight.page.locator(".scores tbody tr")
+    rows = sight.page.locator(".latest tbody tr")
     await expect(rows).to_have_count(2)
     cells = [" ".join(cell.split()) for cell in await rows.locator("td").all_inner_texts()]
     assert cells == ["4 of 5", "satisfied", "s", "", "3 of 10", "detractor", hostile, "Email \u00b7 pro"]

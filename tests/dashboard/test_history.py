@@ -41,15 +41,24 @@ async def test_a_count_that_grows_is_drawn_by_the_second(stage: Stage) -> None:
 
 
 async def test_what_waited_does_not_look_like_a_rush(stage: Stage) -> None:
-    def stands(read: int, waiting: int) -> None:
+    def stands(read: int, waiting: int | None) -> None:
         stage.publisher.positions = {"views": {0: read}}
         stage.publisher.completeness = Completeness("catching_up", 1, 0, None, waiting, 0, 0)
 
-    for read, waiting in ((100, 0), (110, 2_000), (2_100, 50), (2_110, 1_000), (22_110, 1_000), (42_110, 0)):
+    steps = (
+        (100, 0),
+        (110, 2_000),
+        (2_100, 50),
+        (2_110, 1_000),
+        (22_110, 1_000),
+        (42_110, None),
+        (43_000, 0),
+    )
+    for read, waiting in steps:
         stands(read, waiting)
         await second(stage, read)
-    assert (await line(stage, "page_views_per_s"))[-5:] == [10, None, 10, 20_000, 20_000]
-    assert (await line(stage, "active_visitors"))[-5:] == [7] * 5
+    assert (await line(stage, "page_views_per_s"))[-6:] == [10, None, 10, 20_000, 20_000, None]
+    assert (await line(stage, "active_visitors"))[-6:] == [7] * 6
 
 
 async def test_several_readings_of_one_second_count_once(stage: Stage) -> None:

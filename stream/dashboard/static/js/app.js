@@ -45,7 +45,7 @@ export function App() {
   const definitions = useAnswer("registry", 0, true);
   const registry = useMemo(() => Object.fromEntries((definitions ?? []).map((one) => [one.id, one])), [definitions]);
   const fresh = freshness(overview, now);
-  const series = useSeries(site, choice.window, valuesOfNow(overview, site, choice.window), overview.state?.as_of);
+  const series = useSeries(site, choice.window, valuesOfNow(overview, site, choice.window, fresh.current), overview.state?.as_of);
   useTitle(overview, site, fresh);
   const page = useMemo(() => ({
     registry, site, fresh, wall: choice.wall,
@@ -140,14 +140,17 @@ function breakdownQuery(choice, site) {
  * @param {View} view
  * @param {string} site
  * @param {string} window
+ * @param {boolean} current what a worker makes up for did not happen just now
  */
-function valuesOfNow(view, site, window) {
+function valuesOfNow(view, site, window, current) {
   const of = (/** @type {string} */ one, /** @type {string} */ id) => kpiOf(view.records, site, one, id)?.value ?? null;
   const sessions = kpiOf(view.records, site, TOTALS_WINDOW, "sessions");
   return {
     values: Object.fromEntries(LINES.map((id) => [id, of(window, id)])),
     totals: {
-      [VIEWS]: of(TOTALS_WINDOW, "page_views"), [STARTED]: sessions?.value ?? null, [ENDED]: sessions?.ended ?? null,
+      [VIEWS]: current ? of(TOTALS_WINDOW, "page_views") : null,
+      [STARTED]: current ? (sessions?.value ?? null) : null,
+      [ENDED]: current ? (sessions?.ended ?? null) : null,
     },
   };
 }

@@ -141,10 +141,10 @@ function options(box, write) {
     ...sizeOf(box),
     legend: { show: false },
     cursor: { show: false },
-    padding: [em / 2, 0, 0, 0],
+    padding: [em / 2, 2 * em, 0, 0], // half a label of the time is right of its end
     scales: { x: { range: lastMinutes }, y: { range: fromZero } },
     axes: [
-      { ...axis, grid: { show: false }, size: 2 * em, space: 7 * em, values: times },
+      { ...axis, grid: { show: false }, size: 2.4 * em, gap: 0.8 * em, space: 7 * em, values: times },
       { ...axis, size: 3.4 * em, space: 3.2 * em, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map(tick) },
     ],
     series: [{}, {

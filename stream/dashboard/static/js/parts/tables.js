@@ -5,6 +5,7 @@ import { label, usePage } from "../page.js";
 import { OTHER } from "../records.js";
 import { Bar, scaleOf, Whisker } from "./charts.js";
 
+/** @typedef {import("../types.js").Kpi} Kpi */
 /** @typedef {import("../types.js").SnapshotRecord} SnapshotRecord */
 
 // Where the title of the table says it at length.
@@ -13,6 +14,41 @@ const SHORT = {
   ctr: "CTR", session_conversion_rate: "Converted", session_duration_ms: "Duration",
   conversions: "Reached", cvr_visitors: "CVR", cvr_sessions: "of sessions",
 };
+
+/**
+ * What stands in a column.
+ * @typedef {object} Column
+ * @property {string} name its heading
+ * @property {string} [kind] classes: `n` a number, `strong` the number of the row, `drawn` a picture, `interval`, `quiet`
+ * @property {string} [label] beside the cell on a narrow screen, where there are no headings
+ * @property {string} [meaning] of the heading
+ * @property {string} [kpi] whose number it is
+ * @property {(row: any) => any} cell
+ * @property {(row: any) => string} [title]
+ */
+
+/**
+ * A table; on a narrow screen a row is a few lines, so that nothing is left out and nothing scrolls sideways.
+ * Its roles are named, because a table that is drawn as something else is none any more to who hears it.
+ * @param {object} props
+ * @param {Column[]} props.columns the first one names the row
+ * @param {any[]} props.rows
+ * @param {(row: any) => string | number} props.keyOf
+ * @param {(row: any) => string} [props.classOf]
+ */
+export function Rows({ columns, rows, keyOf, classOf = () => "" }) {
+  const [first, ...rest] = columns;
+  if (first === undefined) return null;
+  return html`<table class="rows" role="table">
+    <thead role="rowgroup"><tr role="row">${columns.map((one) => html`<th key=${one.name} scope="col" role="columnheader"
+      class=${one.kind ?? ""} title=${one.meaning}>${one.kind === "drawn" ? html`<span class="hidden">${one.name}</span>` : one.name}</th>`)}
+    </tr></thead>
+    <tbody role="rowgroup">${rows.map((row) => html`<tr key=${keyOf(row)} role="row" class=${classOf(row)}>
+      <th scope="row" role="rowheader" data-label=${first.label}>${first.cell(row)}</th>
+      ${rest.map((one) => html`<td key=${one.name} role="cell" class=${one.kind ?? ""} data-kpi=${one.kpi} data-label=${one.label}
+        title=${one.title?.(row)}>${one.cell(row)}</td>`)}</tr>`)}</tbody>
+  </table>`;
+}
 
 /**
  * A row per value: counts, then one rate with its interval drawn, then more rates.
@@ -28,39 +64,31 @@ export function RateTable({ records, dimension, counts, rate, more = [], nothing
   const { registry } = usePage();
   if (records.length === 0) return html`<p class="nothing">${nothing}</p>`;
   const most = scaleOf(records.map((record) => record.kpis[rate]));
-  const head = (/** @type {string} */ id) => html`<th scope="col" role="columnheader" class="n"
-    title=${registry[id]?.meaning ?? ""}>${SHORT[id] ?? label(registry, id)}</th>`;
-  return html`<table class="rates" role="table">
-    <thead role="rowgroup"><tr role="row">
-      <th scope="col" role="columnheader">${dimensionWords(dimension)}</th>
-      ${counts.map(head)} ${head(rate)}
-      <th scope="col" role="columnheader" class="whisker-cell"><span class="hidden">value and interval, drawn</span></th>
-      <th scope="col" role="columnheader" class="n interval">95 % interval</th>
-      ${more.map(head)}
-    </tr></thead>
-    <tbody role="rowgroup">${records.map((record) => html`<${Row} key=${record.segment.value} record=${record}
-      counts=${counts} rate=${rate} more=${more} most=${most} />`)}</tbody>
-  </table>`;
+  const heading = (/** @type {string} */ id) => ({
+    name: SHORT[id] ?? label(registry, id), meaning: registry[id]?.meaning ?? "", kpi: id,
+  });
+  const plain = (/** @type {string} */ id) => ({
+    ...heading(id), kind: "n", label: label(registry, id), cell: given(id, (kpi) => writeKpi(id, kpi, kpi.value)),
+  });
+  return html`<${Rows} rows=${records} keyOf=${(/** @type {SnapshotRecord} */ one) => one.segment.value} columns=${[
+    { name: dimensionWords(dimension), cell: (/** @type {SnapshotRecord} */ one) => html`<${Name} record=${one} />` },
+    ...counts.map(plain),
+    { ...heading(rate), kind: "n strong", title: given(rate, basis), cell: given(rate, (kpi) => html`${percent(kpi.value)}${
+      kpi.suspect && html`<span class="suspect"> more hits than trials</span>`}`) },
+    { name: "value and interval, drawn", kind: "drawn",
+      cell: given(rate, (kpi) => kpi.value !== null && html`<${Whisker} id=${rate} kpi=${kpi} most=${most} />`) },
+    { name: "95 % interval", kind: "n quiet interval", cell: given(rate, (kpi) => interval(rate, kpi)) },
+    ...more.map(plain),
+  ]} />`;
 }
 
-/** @param {{record: SnapshotRecord, counts: string[], rate: string, more: string[], most: number}} props */
-function Row({ record, counts, rate, more, most }) {
-  const { registry } = usePage();
-  const cell = (/** @type {string} */ id) => {
-    const kpi = record.kpis[id];
-    return html`<td role="cell" class="n" data-kpi=${id} data-label=${label(registry, id)}>
-      ${kpi ? writeKpi(id, kpi, kpi.value) : ""}</td>`;
-  };
-  const kpi = record.kpis[rate];
-  return html`<tr role="row">
-    <th scope="row" role="rowheader"><${Name} record=${record} /></th>
-    ${counts.map(cell)}
-    <td role="cell" class="n strong" data-kpi=${rate} data-label=${label(registry, rate)} title=${kpi ? basis(kpi) : ""}>
-      ${kpi ? percent(kpi.value) : ""}${kpi?.suspect && html`<span class="suspect"> more hits than trials</span>`}</td>
-    <td role="cell" class="whisker-cell">${kpi && kpi.value !== null && html`<${Whisker} id=${rate} kpi=${kpi} most=${most} />`}</td>
-    <td role="cell" class="n quiet interval">${kpi ? interval(rate, kpi) : ""}</td>
-    ${more.map(cell)}
-  </tr>`;
+/**
+ * What is written of a KPI of a record; nothing where it has none.
+ * @param {string} id
+ * @param {(kpi: Kpi) => any} write
+ */
+function given(id, write) {
+  return (/** @type {SnapshotRecord} */ { kpis: { [id]: kpi } }) => (kpi ? write(kpi) : "");
 }
 
 /**

@@ -14,7 +14,7 @@ import { Ranking, RateTable } from "../parts/tables.js";
 /** @typedef {import("../types.js").Freshness} Freshness */
 /** @typedef {import("../types.js").SnapshotRecord} SnapshotRecord */
 
-export const PAGE_WINDOWS = ["1h", "24h", "all"];
+export const PAGE_WINDOWS = ["24h", "all"];
 const VISIT_DIMENSIONS = ["channel", "device", "country", "campaign", "referrer", "plan", "landing_page", "exit_page"];
 const PAGES = ["landing_page", "exit_page"];
 const SMALL_LISTS = ["channel", "device", "country"];
@@ -109,8 +109,13 @@ function Visits({ records, choice, fresh, dimensions, change }) {
     csv=${file(site, window, choice.dimension)}>
     <${RateTable} records=${top(records)} dimension=${choice.dimension} counts=${["sessions"]} rate=${VISIT_RATE}
       more=${["bounce_rate", "session_duration_ms"]}
-      nothing=${`No visit has a ${dimensionWords(choice.dimension)} (${lastWindow(window)}).`} />
+      nothing=${`No visit with ${a(dimensionWords(choice.dimension))} (${lastWindow(window)}).`} />
   <//>`;
+}
+
+/** @param {string} noun */
+function a(noun) {
+  return `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
 }
 
 /** @param {{dimension: string, records: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
@@ -120,7 +125,7 @@ function List({ dimension, records, choice, fresh }) {
   return html`<${Card} title=${TITLES[dimension]} note=${`${lastWindow(window)} · sessions, converted`}
     area=${`list ${dimension}`} fresh=${fresh} csv=${!wall && file(site, window, dimension)}>
     <${Ranking} records=${top(records, 6)} size="sessions" rate=${VISIT_RATE}
-      nothing=${`No visit has a ${dimensionWords(dimension)} (${lastWindow(window)}).`} />
+      nothing=${`No visit with ${a(dimensionWords(dimension))} (${lastWindow(window)}).`} />
   <//>`;
 }
 

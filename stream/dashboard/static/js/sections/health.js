@@ -4,6 +4,7 @@ import { html } from "../html.js";
 import { useAnswer } from "../live.js";
 import { usePage } from "../page.js";
 import { Card } from "../parts/card.js";
+import { Rows } from "../parts/tables.js";
 
 /** @typedef {import("../types.js").View} View */
 /** @typedef {import("../types.js").Header} Header */
@@ -42,11 +43,11 @@ function Facts({ view, header }) {
     ["late_records", count(found?.late_records), "late"],
     ["refused_records", count(found?.refused_records), "refused"],
   ];
+  if (found?.held_by) facts.push(["held_by", found.held_by, "time held back by"]);
   if (found?.lost_records) facts.push(["lost_records", count(found.lost_records), "lost"]);
   return html`<${Card} title="Completeness" note=${fresh.text} area="whole health">
     <dl class="facts-row">${facts.map(([name, value, words]) => html`<div key=${name}>
       <dt>${words}</dt><dd data-health=${name}>${value}</dd></div>`)}</dl>
-    ${found?.held_by && html`<p class="basis">Time is held back by <b>${found.held_by}</b>.</p>`}
   <//>`;
 }
 
@@ -54,12 +55,15 @@ function Facts({ view, header }) {
 function Partitions({ partitions, now }) {
   return html`<${Card} title="Partitions" area="partitions">
     ${partitions.length === 0 ? html`<p class="nothing">No partition has been counted yet.</p>` : html`
-    <table class="hours"><thead><tr><th scope="col">partition</th><th scope="col">progress</th><th scope="col" class="n">to be read</th>
-      <th scope="col">worker</th><th scope="col" class="n">written</th></tr></thead>
-      <tbody>${partitions.map((one) => html`<tr key=${one.partition} class=${one.silent || one.behind ? "behind" : ""}>
-        <th scope="row">${one.partition}</th><td>${clock(one.progress)}</td><td class="n">${count(one.lag_records)}</td>
-        <td><bdi class="name">${one.worker ?? "nobody"}</bdi></td>
-        <td class="n">${one.silent ? "silent, " : ""}${age(Date.parse(now) - Date.parse(one.written_at))} ago</td></tr>`)}</tbody></table>`}
+    <${Rows} rows=${partitions} keyOf=${(/** @type {any} */ one) => one.partition}
+      classOf=${(/** @type {any} */ one) => (one.silent || one.behind ? "behind" : "")} columns=${[
+      { name: "partition", label: "partition", cell: (/** @type {any} */ one) => one.partition },
+      { name: "progress", label: "progress", cell: (/** @type {any} */ one) => clock(one.progress) },
+      { name: "to be read", kind: "n strong", label: "to be read", cell: (/** @type {any} */ one) => count(one.lag_records) },
+      { name: "worker", label: "worker", cell: (/** @type {any} */ one) => html`<bdi class="name">${one.worker ?? "nobody"}</bdi>` },
+      { name: "written", kind: "n", label: "written", cell: (/** @type {any} */ one) =>
+        `${one.silent ? "silent, " : ""}${age(Date.parse(now) - Date.parse(one.written_at))} ago` },
+    ]} />`}
   <//>`;
 }
 

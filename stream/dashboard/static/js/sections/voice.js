@@ -8,6 +8,7 @@ import { kpiOf } from "../records.js";
 import { Card } from "../parts/card.js";
 import { Answers, Gauge, scaleOf, Whisker } from "../parts/charts.js";
 import { Choices } from "../parts/pickers.js";
+import { Rows } from "../parts/tables.js";
 
 /** @typedef {import("../types.js").View} View */
 /** @typedef {import("../types.js").Kpi} Kpi */
@@ -93,13 +94,13 @@ function OverTime({ seen }) {
   const hours = all.filter((one) => one.segment.dimension === "all" && one.kpis.nps?.n > 0).slice(-HOURS);
   return html`<${Card} title="Answers by the hour" note="promoters, passives, detractors" area="over-time">
     ${hours.length === 0 ? html`<p class="nothing">No hour with answers is settled yet.</p>` : html`
-    <table class="hours"><thead><tr><th scope="col">hour</th><th scope="col"><span class="hidden">parts</span></th>
-      <th scope="col" class="n">NPS</th><th scope="col" class="n">n</th><th scope="col">state</th></tr></thead>
-      <tbody>${hours.reverse().map((one) => html`<tr key=${one.window.start}>
-        <th scope="row">${clock(one.window.start).replace(/^\d+-/, "").replace(/:00$/, "")}</th>
-        <td class="wide"><${Answers} kpi=${one.kpis.nps} /></td>
-        <td class="n strong">${points(one.kpis.nps.value)}</td><td class="n">${count(one.kpis.nps.n)}</td>
-        <td class="quiet">${one.state}</td></tr>`)}</tbody></table>`}
+    <${Rows} rows=${hours.reverse()} keyOf=${(/** @type {any} */ one) => one.window.start} columns=${[
+      { name: "hour", cell: (/** @type {any} */ one) => clock(one.window.start).replace(/^\d+-/, "").replace(/:00$/, "") },
+      { name: "parts, drawn", kind: "drawn", cell: (/** @type {any} */ one) => html`<${Answers} kpi=${one.kpis.nps} />` },
+      { name: "NPS", kind: "n strong", cell: (/** @type {any} */ one) => points(one.kpis.nps.value) },
+      { name: "n", kind: "n", label: "n", cell: (/** @type {any} */ one) => count(one.kpis.nps.n) },
+      { name: "state", kind: "quiet", cell: (/** @type {any} */ one) => one.state },
+    ]} />`}
   <//>`;
 }
 
@@ -111,27 +112,20 @@ function Surveys({ choice, seen }) {
   /** @type {import("../types.js").SnapshotRecord[]} */
   const records = (answer?.records ?? []).filter((/** @type {any} */ one) => one.segment.dimension === "survey");
   const most = scaleOf(records.map((record) => record.kpis.csat));
+  const found = records.flatMap((record) => ["nps", "csat"].map((id) => ({ id, survey: record.segment.value, kpi: record.kpis[id] })))
+    .filter((one) => one.kpi !== undefined && one.kpi.value !== null);
   return html`<${Card} title="Surveys" note=${lastWindow(choice.answers)} area="surveys" csv=${query.toString()}>
-    ${records.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
-    <table class="hours"><thead><tr><th scope="col">survey</th><th scope="col" class="n">score</th>
-      <th scope="col"><span class="hidden">drawn</span></th>
-      <th scope="col" class="n">95 % interval</th><th scope="col" class="n">n</th></tr></thead>
-      <tbody>${records.map((record) => html`<${Survey} key=${record.segment.value} record=${record} most=${most} />`)}</tbody></table>`}
+    ${found.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
+    <${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => `${one.id} ${one.survey}`} columns=${[
+      { name: "survey", cell: (/** @type {any} */ one) => html`<bdi class="name">${one.survey}</bdi>` },
+      { name: "score", kind: "n strong", cell: (/** @type {any} */ { id, kpi }) =>
+        (id === "nps" ? `NPS ${points(kpi.value)}` : `CSAT ${percent(kpi.value)}`) },
+      { name: "drawn", kind: "drawn", cell: (/** @type {any} */ { id, kpi }) =>
+        (id === "nps" ? html`<${Answers} kpi=${kpi} />` : html`<${Whisker} id=${id} kpi=${kpi} most=${most} />`) },
+      { name: "95 % interval", kind: "n quiet interval", cell: (/** @type {any} */ { id, kpi }) => interval(id, kpi) },
+      { name: "n", kind: "n", label: "n", cell: (/** @type {any} */ { kpi }) => count(kpi.n ?? kpi.denominator) },
+    ]} />`}
   <//>`;
-}
-
-/** @param {{record: import("../types.js").SnapshotRecord, most: number}} props */
-function Survey({ record, most }) {
-  const { nps, csat } = record.kpis;
-  const answered = (/** @type {Kpi | undefined} */ kpi) => kpi !== undefined && kpi.value !== null;
-  return [["nps", nps], ["csat", csat]].map(([id, one]) => {
-    const kpi = /** @type {Kpi} */ (one);
-    return answered(kpi) && html`<tr key=${id}>
-      <th scope="row"><bdi class="name">${record.segment.value}</bdi></th>
-      <td class="n strong">${id === "nps" ? `NPS ${points(kpi.value)}` : `CSAT ${percent(kpi.value)}`}</td>
-      <td class="wide">${id === "csat" ? html`<${Whisker} id="csat" kpi=${kpi} most=${most} />` : html`<${Answers} kpi=${kpi} />`}</td>
-      <td class="n quiet">${interval(String(id), kpi)}</td><td class="n">${count(kpi.n ?? kpi.denominator)}</td></tr>`;
-  });
 }
 
 /**
@@ -145,14 +139,14 @@ function Latest({ seen }) {
   const scores = (answer?.scores ?? []).slice(0, LATEST_SHOWN);
   return html`<${Card} title="Latest scores" note="each answer, also one that was replaced later" area="latest">
     ${scores.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
-    <table class="hours scores"><thead><tr><th scope="col">answered</th><th scope="col" class="n">score</th>
-      <th scope="col">says</th><th scope="col">survey</th><th scope="col">of a visitor</th></tr></thead>
-      <tbody>${scores.map((one, index) => html`<tr key=${index}>
-        <th scope="row">${clock(one.answered_at)}</th>
-        <td class="n"><b>${one.score}</b> <span class="quiet">of ${one.scale_max}</span></td>
-        <td><i class=${`key ${CLASS_OF[one.says] ?? ""}`} aria-hidden="true"></i>${one.says}</td>
-        <td><bdi class="name">${one.survey_id}</bdi></td>
-        <td class="quiet"><bdi class="name">${segmentOf(one)}</bdi></td></tr>`)}</tbody></table>`}
+    <${Rows} rows=${scores} keyOf=${(/** @type {Score} */ one) => scores.indexOf(one)} columns=${[
+      { name: "answered", cell: (/** @type {Score} */ one) => clock(one.answered_at) },
+      { name: "score", kind: "n strong", cell: (/** @type {Score} */ one) => html`
+        <i class=${`key ${CLASS_OF[one.says] ?? ""}`} aria-hidden="true"></i>${one.score} <small>of ${one.scale_max}</small>` },
+      { name: "says", cell: (/** @type {Score} */ one) => one.says },
+      { name: "survey", cell: (/** @type {Score} */ one) => html`<bdi class="name">${one.survey_id}</bdi>` },
+      { name: "segment", kind: "quiet", cell: (/** @type {Score} */ one) => html`<bdi class="name">${segmentOf(one)}</bdi>` },
+    ]} />`}
   <//>`;
 }
 
