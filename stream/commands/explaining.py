@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.times import parse_time
 from stream.commands.failures import DONE, Failed, WrongUse
 from stream.commands.figures import windows_in_order
 from stream.commands.watching import Choice, nothing_yet, opened_board, other_namespaces, read_board
 from stream.core.registry import KPIS
 from stream.core.windows import SETTLED
 from stream.pipeline.explain import Explanation, Published, explain, read_record
-from stream.pipeline.read_results import read_windows
-from stream.pipeline.settle import parse_closed_field
+from stream.pipeline.read_results import NothingYet, NotPublished, SettledNumber, settled_record
 from stream.pipeline.take_results import ResultRecord
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 from stream.settings import Settings
@@ -85,50 +82,14 @@ async def _rolling_record(
 
 async def _settled_record(board: RedisBoard, question: Question) -> ResultRecord:
     kind = question.window
-    places = {field: parse_closed_field(field) for field in await board.result_windows()}
-    fields = {
-        (site, start): field for field, (site, (of, start)) in places.items()
-        if of == kind and question.site in (None, site)
-    }  # fmt: skip
-    if not fields:
-        where = "" if question.site is None else f" of site {escape(question.site)}"
-        raise Failed(f"no {kind}{where} is published yet: 'latido results --{kind}' lists what there is")
-    site = min(fields)[0]
-    [newest] = await read_windows(board, [fields[max(place for place in fields if place[0] == site)]])
-    records = newest
-    if question.at is not None:
-        at_ms = _at_ms(question.at, newest)
-        before = [place for place in fields if place[0] == site and place[1] <= at_ms]
-        [records] = await read_windows(board, [fields[max(before)]]) if before else [{}]
-        if not any(parse_time(one.window.end).timestamp() * 1000 > at_ms for one in records.values()):
-            raise WrongUse(
-                f"no {kind} of {escape(site)} that holds {question.at.isoformat()} is published; "
-                f"'latido results --{kind} --since TIME' lists what there is"
-            )
-    return _holding(records, question)
-
-
-def _at_ms(at: datetime, records: Mapping[str, ResultRecord]) -> int:
-    """The instant meant: of a time that names no offset, by the clocks of the site of these records."""
-    zone = next(iter(records.values())).window.zone
-    return int((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)
-
-
-def _holding(records: Mapping[str, ResultRecord], question: Question) -> ResultRecord:
-    """The record of the segment asked for. Raises WrongUse when it does not hold the KPI."""
-    record = records.get(question.segment)
-    if record is not None and question.kpi in record.kpis:
-        return record
-    segments = {name for name, one in records.items() if question.kpi in one.kpis}
-    if not segments:
-        raise WrongUse(
-            f"{question.kpi} is not published of that {question.window}; "
-            "'latido kpis --json' says the windows of each KPI"
-        )
-    raise WrongUse(
-        f"{question.kpi} of that {question.window} is not published for --segment "
-        f"{escape(question.segment)}; segments: {_some(segments)}"
-    )
+    wanted = SettledNumber(question.kpi, kind, question.segment, question.site, question.at)
+    hint = f"'latido results --{kind}' lists what there is"
+    try:
+        return await settled_record(board, wanted)
+    except NothingYet as error:
+        raise Failed(f"{error}: {hint}") from None
+    except NotPublished as error:
+        raise WrongUse(f"{error}; {hint}") from None
 
 
 def _some(names: Collection[str]) -> str:

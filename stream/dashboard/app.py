@@ -26,7 +26,7 @@ from stream.dashboard.config import DashboardConfig
 from stream.dashboard.csv_table import table
 from stream.dashboard.docs_page import as_html
 from stream.dashboard.events import EventStream
-from stream.dashboard.explaining import NotPublished, explained
+from stream.dashboard.explaining import explained
 from stream.dashboard.feed import Now, whole
 from stream.dashboard.guard import SECURITY_HEADERS, Guard, refusal
 from stream.dashboard.health import health_of
@@ -37,6 +37,7 @@ from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
 from stream.pipeline.catalogue import entries
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
+from stream.pipeline.read_results import NotPublished
 from stream.pipeline.scores import latest_scores_of
 from stream.serving.middleware import AccessLog, SecurityHeaders
 
@@ -45,7 +46,7 @@ DOCS_STYLE: Final = Path(__file__).parent / "docs.css"
 HEALTH_KEPT_S: Final = 1.0
 """One look at the partitions answers all questions of this time."""
 QUESTIONS_TO_STORE: Final = 2
-"""Readings of settled results and of scores at a time; others wait."""
+"""Readings of settled results, scores and explanations at a time; others wait."""
 
 
 class Unreachable(Exception):
@@ -96,8 +97,9 @@ class Monitor:
 
     async def explain(self, request: Request) -> Response:
         """GET /api/v1/explain."""
-        bots = self._config.exclude_bots
-        return json(200, explained(request.query_params, self._known(), exclude_bots=bots))
+        bots, now = self._config.exclude_bots, self._known()
+        async with self._questions:
+            return json(200, await explained(request.query_params, now, self._board, exclude_bots=bots))
 
     async def results(self, request: Request) -> Response:
         """GET /api/v1/results."""

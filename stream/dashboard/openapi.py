@@ -10,7 +10,7 @@ import msgspec
 
 from stream import __version__
 from stream.core.registry import KPIS
-from stream.core.windows import ALL_TIME, WINDOWS
+from stream.core.windows import ALL_TIME, SETTLED, WINDOWS
 from stream.dashboard.health import Health
 from stream.dashboard.history import SECONDS, SERIES
 from stream.dashboard.selection import DIMENSIONS, MOST_RECORDS
@@ -151,10 +151,16 @@ PATHS: Final = (
     ),
     Path(
         "/api/v1/explain", "One figure in plain words",
-        "Its formula with the counts put in, its interval, and what is missing.",
+        "Its formula with the counts put in, its interval, and what is missing: of a rolling window as it "
+        "stands now, of an hour or a day as it is published, and whether it may still move.",
         (
             Parameter("kpi", "Which; /api/v1/registry lists all.", {"enum": list(KPIS)}),
-            Parameter("window", "5m by default.", _WINDOW), _SEGMENT, _ONE_SITE,
+            Parameter("window", "5m by default.", {"enum": [*WINDOWS, ALL_TIME, *SETTLED]}),
+            Parameter(
+                "at", "With `hour` or `day`: the one that holds this time, such as 2026-11-22 or "
+                "2026-11-22T10:00:00Z, without an offset by the site's clocks. Else the newest.", _TEXT,
+            ),
+            _SEGMENT, _ONE_SITE,
         ),
         _ref("Explanation"), "?kpi=bounce_rate", errors=(400, 404, 503),
     ),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,10 +16,12 @@ from stream.pipeline.ports import ResultsBoard, StoreMisconfigured
 from stream.pipeline.publish_results import EVERY_SEGMENT, unpack_records
 from stream.pipeline.settle import parse_closed_field
 from stream.pipeline.take_results import ResultRecord
+from stream.telemetry import escape
 
 LONGEST_MS: Final = {"hour": HOUR_MS, "day": 25 * HOUR_MS}
 """By kind; a day on which clocks are set back has 25 hours."""
 _WINDOWS_AT_A_TIME: Final = 64
+_SEGMENTS_NAMED: Final = 8  # of those there are, in a message
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -59,6 +63,70 @@ async def read_windows(
         raise StoreMisconfigured(
             f"what is published cannot be read ({error}): use the version of the worker"
         ) from None
+
+
+class NotPublished(Exception):
+    """There is no such number; the message says where there is one, and can be shown as it is."""
+
+
+class NothingYet(NotPublished):
+    """No window of that kind is published at all."""
+
+
+class SettledNumber(msgspec.Struct, frozen=True):
+    """Which number of an hour or a day is meant."""
+
+    kpi: str
+    kind: str  # hour or day
+    segment: str
+    site: str | None = None  # None: the first one that has any
+    at: datetime | None = None  # in the window; without an offset by the site's clocks. None: the newest
+
+
+async def settled_record(board: ResultsBoard, wanted: SettledNumber) -> ResultRecord:
+    """The record that holds the number. Raises NotPublished, StoreUnreachable, StoreMisconfigured."""
+    places = {field: parse_closed_field(field) for field in await board.result_windows()}
+    fields = {
+        (site, start): field for field, (site, (kind, start)) in places.items()
+        if kind == wanted.kind and wanted.site in (None, site)
+    }  # fmt: skip
+    if not fields:
+        where = "" if wanted.site is None else f" of site {escape(wanted.site)}"
+        raise NothingYet(f"no {wanted.kind}{where} is published yet")
+    site = min(fields)[0]
+    [records] = await read_windows(board, [fields[max(place for place in fields if place[0] == site)]])
+    if wanted.at is not None:
+        at_ms = _at_ms(wanted.at, records)
+        before = [place for place in fields if place[0] == site and place[1] <= at_ms]
+        [records] = await read_windows(board, [fields[max(before)]]) if before else [{}]
+        if not any(to_ms(parse_time(one.window.end)) > at_ms for one in records.values()):
+            raise NotPublished(
+                f"no {wanted.kind} of {escape(site)} that holds {wanted.at.isoformat()} is published"
+            )
+    return _holding(records, wanted)
+
+
+def _at_ms(at: datetime, records: Mapping[str, ResultRecord]) -> int:
+    """The instant meant: of a time that names no offset, by the clocks of the site of these records."""
+    zone = next(iter(records.values())).window.zone
+    try:
+        return to_ms(at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone)))
+    except OverflowError:  # the first or the last day that can be written, in a zone in which it is another
+        return -1
+
+
+def _holding(records: Mapping[str, ResultRecord], wanted: SettledNumber) -> ResultRecord:
+    record = records.get(wanted.segment)
+    if record is not None and wanted.kpi in record.kpis:
+        return record
+    segments = sorted(name for name, one in records.items() if wanted.kpi in one.kpis)
+    what = f"{wanted.kpi} of that {wanted.kind} is not published"
+    if not segments:
+        raise NotPublished(f"{what}: no such event was counted, or this KPI has no {wanted.kind}s")
+    if len(segments) > _SEGMENTS_NAMED:
+        segments[_SEGMENTS_NAMED:] = ["..."]
+    named = ", ".join(map(escape, segments))
+    raise NotPublished(f"{what} for segment {escape(wanted.segment)}; segments: {named}")
 
 
 async def newest_window_ms(board: ResultsBoard, kind: str, site: str | None) -> int | None:

@@ -13,11 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from schemas.keys import segment_name, snapshot_key
-from schemas.times import rfc3339
+from schemas.times import parse_time, rfc3339, to_ms
+from stream.core.calendar import Window
 from stream.core.policy import Goal, Policy
-from stream.pipeline.ports import Table
+from stream.pipeline.ports import ResultsWrite, Table
+from stream.pipeline.publish_results import pack_records
+from stream.pipeline.settle import closed_field
+from stream.pipeline.take_results import ResultRecord, decode_result
 from stream.pipeline.take_snapshot import Completeness, Header
-from stream.replay import run
+from stream.replay import What, run
 from stream.tables.layout import Layout
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
@@ -34,9 +38,16 @@ def now_ms() -> int:
 
 async def records_of(events: Iterable[dict[str, Any]], goals: tuple[Goal, ...] = ()) -> list[Record]:
     """The snapshot that the pipeline makes of events."""
+    return [json.loads(line) for line in await _replayed(events, "snapshot", goals)]
+
+
+async def _replayed(events: Iterable[dict[str, Any]], what: What, goals: tuple[Goal, ...] = ()) -> list[str]:
     lines = io.BytesIO(b"".join(json.dumps(event).encode() + b"\n" for event in events))
-    made = await run([lines], what="snapshot", policy=Policy(goals=goals), until_final=False)
-    return [json.loads(line) for line in made]
+    return await run([lines], what=what, policy=Policy(goals=goals), until_final=False)
+
+
+def _ms(rfc3339_text: str) -> int:
+    return to_ms(parse_time(rfc3339_text))
 
 
 def key_of(record: Record) -> str:
@@ -76,6 +87,17 @@ class Publisher:
             for field, value in fields.items():
                 pipe.hset(table, field, value)
             await pipe.execute()
+
+    async def settle(self, events: Iterable[dict[str, Any]]) -> None:
+        """Publish the hours and days that the pipeline makes of events."""
+        windows: dict[str, dict[str, ResultRecord]] = {}
+        for line in await _replayed(events, "results"):
+            record = decode_result(line)
+            window: Window = ("hour" if record.window.kind == "hour" else "day", _ms(record.window.start))
+            windows.setdefault(closed_field(record.site_id, window), {})[record.segment_name] = record
+        epoch, state = await self._board.take_results_token(0)
+        packed = {field: pack_records(records) for field, records in windows.items()}
+        assert await self._board.write_results(epoch, ResultsWrite(state or b"", packed))
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:

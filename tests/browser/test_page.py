@@ -288,6 +288,17 @@ async def test_a_number_is_explained_on_demand(publisher: Publisher, sight: Sigh
     await expect(asked).to_be_focused()
 
 
+async def test_an_hour_s_number_is_explained_on_demand(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await publisher.settle(a_day_at_the_shop())
+    await sight.open()
+    await sight.page.locator("#voice").scroll_into_view_if_needed()
+    await sight.page.locator(".over-time").get_by_role("button").click()
+    dialog = sight.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("hour of UTC: from ")
+    await expect(dialog).to_contain_text("100 x (3 promoters - 1 detractors) / 5")
+
+
 async def test_a_wall_screen_has_large_numbers_no_controls_and_no_scrolling(
     publisher: Publisher, sight: Sight
 ) -> None:

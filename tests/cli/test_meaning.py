@@ -79,6 +79,6 @@ async def test_a_settled_number_that_is_not_there(latido: Run, store: EmbeddedSt
     rolling = latido("explain", "nps", "--at", "2026-11-22", **variables)
     assert [one.returncode for one in (elsewhere, whole_site, no_day, rolling)] == [2, 2, 1, 2]
     assert "no hour of shop-es that holds 2026-11-22T09:30:00 is published" in elsewhere.stderr
-    assert "not published for --segment all; segments: survey=post-buy" in whole_site.stderr
+    assert "not published for segment all; segments: survey=post-buy" in whole_site.stderr
     assert "no day is published yet" in no_day.stderr
     assert "--at goes with --window hour or --window day" in rolling.stderr

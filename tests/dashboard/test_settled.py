@@ -101,3 +101,46 @@ async def test_what_another_version_wrote_is_no_result(settled_stage: Stage) -> 
 
 async def test_nothing_is_an_empty_list(stage: Stage) -> None:
     assert await shown(stage, "kind=day") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "hour", "state"),
+    [
+        ("window=hour", 2, "running"), ("window=hour&at=2001-09-09T00:59:59Z", 0, "final"),
+        ("window=hour&at=2001-09-09T02:30:00%2B02:00", 0, "final"),
+        ("window=hour&at=2001-09-09T02:30", 2, "running"), ("window=day&at=2001-09-09", 0, "running"),
+        ("window=hour&at=2001-09-09&site=default&segment=channel%3DEmail", 0, "final"),
+    ],
+)  # fmt: skip
+async def test_a_settled_number_is_explained(settled_stage: Stage, query: str, hour: int, state: str) -> None:
+    answer = await settled_stage.get(f"explain?kpi=sessions&{query}")
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert f"from {NIGHT.format(hour=hour)}" in said["window"]
+    assert said["state"].startswith(f"{state}: ")
+    assert said["counts"].endswith(f" = {2 if 'day' in query else 1}")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "reason"),
+    [
+        ("window=hour&at=2001-09-09T01:00Z", 404, "no hour of default that holds 2001-09-09T01:00:00+00:00"),
+        ("window=hour&at=0001-01-01", 404, "no hour of default that holds"),
+        ("window=hour&at=9999-12-31T23:59-23:00", 404, "no hour of default that holds"),
+        ("window=day&site=nobody%0A", 404, "no day of site nobody\\n is published yet"),
+        ("window=hour&segment=channel%3Dx%1B", 404, "for segment channel=x\\x1b; segments: all"),
+        ("window=hour&at=tomorrow", 400, "at must be such as 2026-11-22"),
+        ("window=5m&at=2001-09-09", 400, "at goes with window=hour or window=day"),
+    ],
+)  # fmt: skip
+async def test_a_settled_number_that_is_not_there(
+    settled_stage: Stage, query: str, status: int, reason: str
+) -> None:
+    answer = await settled_stage.get(f"explain?kpi=sessions&{query}")
+    assert answer.status_code == status
+    assert reason in answer.json()["error"]
+
+
+async def test_a_kpi_without_hours_says_so(settled_stage: Stage) -> None:
+    answer = await settled_stage.get("explain?kpi=mau&window=hour")
+    assert (answer.status_code, "this KPI has no hours" in answer.json()["error"]) == (404, True)

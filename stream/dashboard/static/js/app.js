@@ -49,7 +49,7 @@ export function App() {
   useTitle(overview, site, fresh);
   const page = useMemo(() => ({
     registry, site, fresh, wall: choice.wall,
-    explain: (/** @type {string} */ kpi, /** @type {string} */ window, segment = "all") => setAsked({ kpi, window, segment }),
+    explain: setAsked,
   }), [registry, site, choice.wall, fresh.status, Math.round((fresh.ageMs ?? 0) / 500)]);
   const sections = { overview, breakdown, choice, change, series, now, seen };
   return html`<${PageContext.Provider} value=${page}>

@@ -8,7 +8,7 @@ import { createContext } from "../vendor/preact.js";
  * @property {string} site
  * @property {import("./types.js").Freshness} fresh
  * @property {boolean} wall
- * @property {(kpi: string, window: string, segment?: string) => void} explain
+ * @property {(asked: import("./parts/explain.js").Asked) => void} explain
  */
 
 /** @type {Page} */

@@ -97,6 +97,7 @@
  * @property {string} site
  * @property {string} segment
  * @property {string} window
+ * @property {string} state of an hour or a day
  * @property {string} profile
  * @property {string} completeness
  * @property {string | null} held_by

@@ -57,9 +57,9 @@ export function Age({ fresh }) {
  * The button that tells what a KPI means: in one sentence at once, then how this number came about.
  * @param {{kpi: string, window: string, segment?: string, name?: string}} props
  */
-export function Meaning({ kpi, window, segment, name }) {
+export function Meaning({ kpi, window, segment = "all", name }) {
   const { registry, explain, wall } = usePage();
   if (wall) return null;
   return html`<button type="button" class="meaning" title=${registry[kpi]?.meaning ?? ""}
-    aria-label=${`What is ${name ?? label(registry, kpi)}?`} onClick=${() => explain(kpi, window, segment)}>?</button>`;
+    aria-label=${`What is ${name ?? label(registry, kpi)}?`} onClick=${() => explain({ kpi, window, segment })}>?</button>`;
 }

@@ -4,12 +4,12 @@ import { ask } from "../live.js";
 import { label, usePage } from "../page.js";
 
 /** @typedef {import("../types.js").Explanation} Explanation */
-/** @typedef {{kpi: string, window: string, segment: string}} Asked */
+/** @typedef {{kpi: string, window: string, segment: string, at?: string}} Asked at: of an hour or a day */
 
 /** @type {[keyof Explanation, string][]} */
 const ROWS = [
-  ["value", "Now"], ["counts", "Counts"], ["interval", "Interval"], ["before", "The window before"],
-  ["window", "Window"], ["segment", "Segment"], ["site", "Site"], ["completeness", "Complete?"], ["held_by", "Held back by"],
+  ["value", "Value"], ["counts", "Counts"], ["interval", "Interval"], ["before", "Before"],
+  ["window", "Window"], ["state", "State"], ["segment", "Segment"], ["site", "Site"], ["completeness", "Complete?"], ["held_by", "Held back by"],
 ];
 
 /**
@@ -25,7 +25,7 @@ export function ExplainDialog({ asked, onClose }) {
     if (event.target === dialog.current) onClose();
   };
   return html`<dialog ref=${dialog} class="explain" aria-labelledby="explain-title" onClose=${onClose} onClick=${outside}>
-    ${asked && html`<${Content} key=${`${asked.kpi} ${asked.window} ${asked.segment}`} asked=${asked} onClose=${onClose} />`}
+    ${asked && html`<${Content} key=${JSON.stringify(asked)} asked=${asked} onClose=${onClose} />`}
   </dialog>`;
 }
 

@@ -86,7 +86,7 @@ function Csat({ view, choice }) {
  * @param {{seen: boolean}} props
  */
 function OverTime({ seen }) {
-  const { site } = usePage();
+  const { site, explain } = usePage();
   const query = new URLSearchParams({ kind: "hour", kpi: "nps", site });
   const answer = useAnswer(`results?${query}`, RESULTS_EVERY_MS, seen);
   /** @type {any[]} */
@@ -99,7 +99,9 @@ function OverTime({ seen }) {
       { name: "parts, drawn", kind: "drawn", cell: (/** @type {any} */ one) => html`<${Answers} kpi=${one.kpis.nps} />` },
       { name: "NPS", kind: "n strong", cell: (/** @type {any} */ one) => points(one.kpis.nps.value) },
       { name: "n", kind: "n", label: "n", cell: (/** @type {any} */ one) => count(one.kpis.nps.n) },
-      { name: "state", kind: "quiet", cell: (/** @type {any} */ one) => one.state },
+      { name: "state", kind: "quiet", cell: (/** @type {any} */ one) => html`<button type="button" class="word"
+        aria-label=${`${one.state}: explain NPS of ${clock(one.window.start)}`}
+        onClick=${() => explain({ kpi: "nps", window: "hour", segment: "all", at: one.window.start })}>${one.state}</button>` },
     ]} />`}
   <//>`;
 }
