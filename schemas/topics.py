@@ -11,7 +11,10 @@ SESSIONS: Final = "engagement.sessions.v1"
 KPI_SNAPSHOTS: Final = "engagement.kpi-snapshots.v1"
 KPI_RESULTS: Final = "engagement.kpi-results.v1"
 CHURN_SIGNALS: Final = "engagement.churn-signals.v1"
-"""Described, and written by `latido backtest`; the worker does not write it yet."""
+"""Written where `[churn]` is live."""
+
+CUSTOMER_ACTIVITY: Final = "engagement.customer-activity.v1"
+"""latido's own, from the stage that reads events to the one that keeps customers. No reader needs it."""
 
 ALERTS: Final = "engagement.alerts.v1"
 
@@ -19,7 +22,7 @@ OUTPUT_MARKS: Final = "engagement.output-marks.v1"
 """latido's own: how far each namespace's outputs have left. No reader needs it."""
 
 INPUT_TOPICS: Final = (PAGE_VIEWS, CLICKS, FORM_SUBMISSIONS, SURVEY_ANSWERS)
-OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, ALERTS)
+OUTPUT_TOPICS: Final = (SESSIONS, KPI_SNAPSHOTS, KPI_RESULTS, CHURN_SIGNALS, ALERTS)
 
 TOPIC_OF_TYPE: Final[dict[str, str]] = {
     "page_view": PAGE_VIEWS,
@@ -110,8 +113,14 @@ def output_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
         TopicSpec(SESSIONS, partitions, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
         TopicSpec(KPI_SNAPSHOTS, 1, "compact", None, segment_ms=COMPACTED_SEGMENT_MS),
         TopicSpec(KPI_RESULTS, 1, "compact,delete", 30 * DAY_MS, segment_ms=DAY_MS),
+        TopicSpec(CHURN_SIGNALS, partitions, "compact", None, segment_ms=DAY_MS),
         TopicSpec(ALERTS, 1, "compact", None, segment_ms=DAY_MS),
     )
+
+
+def activity_spec(partitions: int = DEFAULT_PARTITIONS) -> TopicSpec:
+    """Return the topic between the stages; kept as long as the events it comes from."""
+    return TopicSpec(CUSTOMER_ACTIVITY, partitions, "delete", 7 * DAY_MS)
 
 
 def mark_spec(partitions: int = DEFAULT_PARTITIONS) -> TopicSpec:
@@ -120,10 +129,10 @@ def mark_spec(partitions: int = DEFAULT_PARTITIONS) -> TopicSpec:
 
 
 def topic_specs(partitions: int = DEFAULT_PARTITIONS) -> tuple[TopicSpec, ...]:
-    """Return every topic latido needs: inputs, dead letters, outputs, marks."""
+    """Return every topic latido needs: inputs, dead letters, outputs, and its own."""
     return (
         input_specs(partitions)
         + dead_letter_specs(partitions)
         + output_specs(partitions)
-        + (mark_spec(partitions),)
+        + (activity_spec(partitions), mark_spec(partitions))
     )

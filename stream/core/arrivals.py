@@ -70,9 +70,11 @@ class Arrivals:
         return min(source.clock_ms for source in self.sources.values())
 
     def upcoming(self, until_ms: int, count: int) -> list[Waiting]:
-        """The next activities up to `until_ms`, so many at most, in order. They go on waiting."""
+        """The next activities up to `until_ms`, so many and those of the same instant. They go on waiting."""
         found: list[Waiting] = []
-        while len(found) < count and self._order and self._order[0][0] <= until_ms:
+        while self._order and self._order[0][0] <= until_ms:
+            if len(found) >= count and self._order[0][0] > found[-1][0]:
+                break
             found.append(heapq.heappop(self._order))
         for place in found:
             heapq.heappush(self._order, place)

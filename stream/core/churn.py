@@ -199,9 +199,11 @@ class Book:
         return outcome
 
     def upcoming(self, until_ms: int, count: int) -> list[tuple[int, Key]]:
-        """The next deadlines up to `until_ms`, so many at most, in order: (ms, whose)."""
+        """The next deadlines up to `until_ms`, so many and those of the same instant: (ms, whose)."""
         found: list[tuple[int, Key]] = []
-        while len(found) < count and self._order and self._order[0][0] <= until_ms:
+        while self._order and self._order[0][0] <= until_ms:
+            if len(found) >= count and self._order[0][0] > found[-1][0]:
+                break
             one = heapq.heappop(self._order)
             if self.deadlines.get(one[1]) == one[0]:
                 found.append(one)

@@ -86,6 +86,11 @@ class Progress(msgspec.Struct):
         highest = max((self.topics[i].clock_ms for i in indices), default=NEVER_MS)
         return (min(holds) if holds else None), highest
 
+    def complete_ms(self) -> int:
+        """Up to where all topics were read: L, or the lowest clock of those that are behind, surveys too."""
+        behind = [self.topics[i].clock_ms for i in range(len(self.topics)) if self.is_behind(i)]
+        return min([self.live_ms, *behind])
+
     def move(self, policy: Policy) -> None:
         """Move T to what the clocks allow now. T never goes back."""
         holds = [self.hold_ms(i, policy) for i in range(len(self.topics)) if self.is_behind(i)]

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from stream.core.ctr import Exposure, Pairs, merge_pairs
+from stream.core.customers import Activity
 from stream.core.event_time import NEVER_MS
 from stream.core.funnels import Match
 from stream.core.policy import Policy
@@ -55,6 +56,16 @@ class Publication(msgspec.Struct, array_like=True, gc=False, frozen=True):
 UNPUBLISHED = Publication()
 
 
+class Telling(msgspec.Struct, array_like=True, gc=False):
+    """What the customer stage was told of a visit."""
+
+    named: Customer | None = None  # by the earliest event that names somebody
+    owner: str | None = None  # whose visit it was told to be
+    ended_ms: int = NEVER_MS  # end and engaged time as told
+    engaged_ms: int = 0
+    waiting: tuple[Activity, ...] = ()  # what happened in it before it was told of
+
+
 class Session(msgspec.Struct, array_like=True, gc=False):
     """One session's state. Times in ms; `*_id`, `*_topic` break ties between events of one instant."""
 
@@ -83,6 +94,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     change: str | None = None  # why there will be another revision
     converted: dict[str, int] | None = None  # goal -> ten-second bucket of the latest conversion
     trail: list[Match] | None = None  # events that fit a step of a funnel
+    telling: Telling | None = None  # where customers are kept
 
 
 class Past(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -153,6 +165,7 @@ def merge(a: Session, b: Session) -> Session:
         change="merge" if "merge" in (a.change, b.change) else None,
         converted=_merge_converted(a.converted, b.converted),
         trail=[*(a.trail or ()), *(b.trail or ())] if a.trail or b.trail else None,
+        telling=_merge_tellings(a.telling, b.telling),
     )  # fmt: skip
 
 
@@ -160,6 +173,17 @@ def _merge_converted(a: dict[str, int] | None, b: dict[str, int] | None) -> dict
     if not a or not b:
         return a or b
     return {goal: max(a.get(goal, NEVER_MS), b.get(goal, NEVER_MS)) for goal in a.keys() | b.keys()}
+
+
+def _merge_tellings(a: Telling | None, b: Telling | None) -> Telling | None:
+    """Both may have been told of, if the event that joins them came very late."""
+    if a is None or b is None:
+        return a or b
+    named = [one for one in (a.named, b.named) if one is not None]
+    return Telling(
+        min(named, default=None), a.owner or b.owner, max(a.ended_ms, b.ended_ms),
+        a.engaged_ms + b.engaged_ms, (*a.waiting, *b.waiting),
+    )  # fmt: skip
 
 
 def later_customer(a: Customer | None, b: Customer | None) -> Customer | None:

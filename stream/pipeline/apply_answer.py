@@ -59,6 +59,8 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
         _index(state, answer.person, field)
     _count_inside(state, site, event.survey_id, history, answer)
     _mark(state, site, event, t)
+    if state.feed is not None:
+        state.feed.answered(site.visitors.get(event.visitor_id), event, t)
 
 
 def _answer_of(event: SurveyAnswer, t: int) -> surveys.Answer:

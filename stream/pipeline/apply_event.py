@@ -95,6 +95,8 @@ def _reach(
         tally.rows[bucket][conversion.CONVERSIONS] += 1
         count_inside(state, site, visitor, goal, converted_last(visitor, goal), t, tally)
         count_conversion(state, site, visitor, session, goal, bucket)
+        if state.feed is not None:
+            state.feed.reached(visitor, session, goal, t)
         if goal not in session.goals:
             session.goals = tuple(sorted([*session.goals, goal]))
 

@@ -28,6 +28,10 @@ def sweep(state: PartitionState, wall_ms: int | None) -> None:
     _rename(state)
     _finalise(state)
     _settle(state)
+    if state.feed is not None:
+        for visitor in state.feed.sweep(state.progress, wall_ms):
+            state.touch(visitor)
+        state.outputs += state.feed.take()
 
 
 def shown_ms(state: PartitionState) -> int:
@@ -131,6 +135,8 @@ def _publish_final(state: PartitionState, visitor: Visitor, progress_ms: int) ->
         if session.phase == OPEN:
             _close(state, visitor, session)
         publish(state, visitor, session, "final")
+        if state.feed is not None:
+            state.feed.finish(visitor, session)
         state.waiting.count(session, -1)
         session.phase = GONE
         state.unpublished.pop(id(session), None)

@@ -117,6 +117,8 @@ def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
         visitor.sessions = (*sessions, session)
         count_visit(state, site, visitor, len(sessions), 1)
         state.ending.file(t + gap_ms + 1, (visitor, session))
+        if state.feed is not None:
+            state.feed.saw(visitor, session, event, t)
         return session
     session = sessions[-1]
     # After the first event of the last session there is nothing before it that could be reached.
@@ -151,6 +153,8 @@ def _extend_open(
     if event.customer_id is not None:
         named = Customer(t, event.event_id, event.customer_id)
         session.customer = later_customer(session.customer, named)
+        if state.feed is not None:
+            state.feed.named(site.visitors[event.visitor_id], session, event, t)
 
 
 def _join_any(
@@ -187,6 +191,8 @@ def _join_any(
     if result.publication.ids:
         state.renamed.append((visitor, result))
     state.ending.file(result.last_ms + state.policy.gap_ms + 1, (visitor, result))
+    if state.feed is not None:
+        state.feed.saw(visitor, result, event, t)
     return result
 
 

@@ -19,6 +19,7 @@ from stream.pipeline import changes
 from stream.pipeline.apply_answer import answers_field, person_of
 from stream.pipeline.batch import Batch, decode_outputs
 from stream.pipeline.claimed import Claimed
+from stream.pipeline.customer_feed import CustomerFeed, FeedMark, FeedSettings
 from stream.pipeline.decode import BadRecord, decode
 from stream.pipeline.end_sessions import sweep
 from stream.pipeline.event_ids import event_key
@@ -74,9 +75,11 @@ class Partition(Claimed[PartitionHead]):
         self._held_back: changes.Changes | None = None
 
     @classmethod
-    async def open(cls, tables: PartitionTables, claim: Claim, policy: Policy) -> Partition:
-        """Load what the last commit left. Raises StateTorn, StoreUnreachable, and ValueError when the
-        stored state was computed under other rules."""
+    async def open(
+        cls, tables: PartitionTables, claim: Claim, policy: Policy, feed: FeedSettings | None = None
+    ) -> Partition:
+        """Load what the last commit left. feed: where customers are kept. Raises StateTorn, StoreUnreachable,
+        and ValueError when the stored state was computed under other rules."""
         stored = await tables.load(claim)
         # Before anything else is read: an earlier version wrote visitors in another form.
         if stored.head and changes.decode_head(stored.head).policy != changes.policy_digest(policy):
@@ -93,6 +96,9 @@ class Partition(Claimed[PartitionHead]):
                 "use another namespace, or go back to the old setting"
             )
         partition = cls(tables, claim, state, head)
+        if feed is not None:
+            kept = state.feed = CustomerFeed(feed, claim.partition, head.feed if head else None)
+            kept.restore(visitor for site in state.sites.values() for visitor in site.visitors.values())
         partition.outbox.extend((entry, decode_outputs(data)) for entry, data in stored.outbox)
         return partition
 
@@ -259,6 +265,13 @@ class Partition(Claimed[PartitionHead]):
             return
         await self._write(commit_id, now_ms, changed.puts, changed.drops, outputs)
 
+    @property
+    def _fed(self) -> FeedMark | None:
+        """Numbers go on where customers are kept again after a while."""
+        if self.state.feed is not None:
+            return self.state.feed.mark
+        return self.head.feed if self.head else None
+
     def _make_head(self, wall_ms: int) -> tuple[PartitionHead, bytes]:
         progress, policy = self.state.progress, self.state.policy
         held_by = progress.held_by(policy)
@@ -282,6 +295,7 @@ class Partition(Claimed[PartitionHead]):
             settled_version=self.state.settled_version,
             zones=self.state.zones,
             funnels=policy.funnels,
+            feed=self._fed,
         )
         return head, changes.encode_head(head)
 

@@ -28,6 +28,7 @@ from stream.core.settled import SettledCounts, Waiting
 from stream.core.surveys import History, Score
 from stream.core.tallies import Pending, SegmentTally
 from stream.pipeline.batch import Output
+from stream.pipeline.customer_feed import CustomerFeed, FeedMark
 from stream.pipeline.origins import origins_of
 
 ALL = "all"
@@ -102,6 +103,7 @@ class PartitionHead(msgspec.Struct):
     sums_run: str = ""  # who wrote the windows, and how many times since they claimed the partition
     sums_written: int = 0
     funnels: tuple[Funnel, ...] = ()
+    feed: FeedMark | None = None  # how far the customer stage was told; None: never
     dimensions: tuple[str, ...] = ()  # sessions are counted by, besides the first ones
     final_through_ms: int = NEVER_MS  # settled windows that end by then are final in this partition
     settled_version: int = 0  # counts the commits that changed a settled window after it was final
@@ -245,6 +247,7 @@ class PartitionState:
         self.unpublished: dict[int, tuple[Visitor, Session]] = {}  # ended while reading history
         self.outputs: list[Output] = []
         self.refused_in_a_row = 0
+        self.feed: CustomerFeed | None = None  # where customers are kept
         self.frozen_end_ms: int | None = None  # windows end here whatever the clocks say
         # Told of every event that counts (topic, event, time), in the order of arrival: a replay's own use.
         self.witness: Callable[[int, Event, int], None] | None = None

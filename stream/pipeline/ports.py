@@ -26,11 +26,14 @@ class Table(enum.StrEnum):
     CLOSED = "closed"  # hot: which hours and days are final, and when they last changed
     SETTLED = "settled"  # read through: the counts of those
     WINDOWS = "windows"  # written for the publisher: sums per site and window
+    CUSTOMERS = "customers"  # read through: each customer, and how they stand; of the customer stage
+    ARRIVALS = "arrivals"  # hot: what it was told, and whose time has not come
     CHANGED = "changed"  # for it, too: which sums the last writes changed, a ring of `Change`s
 
 
 HOT_TABLES = (
     Table.VISITORS, Table.DEDUPE, Table.BUCKETS, Table.TOTALS, Table.SETTLING, Table.CLOSED,
+    Table.ARRIVALS,
 )  # fmt: skip
 
 

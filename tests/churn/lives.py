@@ -73,6 +73,19 @@ def lives(each: int = 5, seed: int = 6) -> list[Life]:
     return [*found, nobody]
 
 
+def roaming(number: int, chance: random.Random, until: float = DAYS) -> Life:
+    """A customer with three devices who may say who they are on the second page only."""
+    life = Life(f"roaming-{number}", f"r-{number}")
+    for index, day in enumerate(days(chance, 3, 0, until * chance.choice([0.4, 0.8, 1.0]))):
+        device = {"visitor_id": f"r-{number}-{chance.randrange(3)}"}
+        life.add(day, "page_view", url="/", **device, customer_id=None if index % 3 else f"roaming-{number}")
+        life.add(day + 2 / 1440, "page_view", url="/thanks" if chance.random() < 0.2 else "/news", **device)
+        life.add(day + 3 / 1440, "page_ping", url="/news", engaged_ms=60_000, **device)
+        if chance.random() < 0.2:
+            life.answer(day + chance.choice([4, 400]) / 1440, chance.randrange(11))
+    return life
+
+
 def lines(several: list[Life]) -> bytes:
     """In order of time, as JSON lines; the last one ends the history for everybody."""
     events = [one for life in several for one in life.events]
