@@ -9,7 +9,7 @@ import structlog
 
 from stream.kafka import worker
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.ports import StoreMisconfigured, StoreUnreachable
+from stream.pipeline.ports import CUSTOMERS, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.unreachable import no_store
 from stream.settings import Settings, policy
 from stream.settings.alerts import alert_rules
@@ -29,6 +29,7 @@ def worker_settings(settings: Settings, *, accept_loss: bool = False) -> WorkerS
         group=settings.group,
         policy=policy(settings),
         alerts=alert_rules(settings.alerts),
+        churn=settings.churn,
         accept_loss=accept_loss,
     )
 
@@ -51,11 +52,15 @@ async def open_worker(settings: Settings, *, accept_loss: bool = False) -> int:
                 raise StoreMisconfigured(f"{problem.what}; {problem.do}")
             log.warning("store", what=problem.what, do=problem.do)
         tables = RedisTables(client, settings.namespace, replicas=settings.replicas)
+        customers = RedisTables(client, settings.namespace, stage=CUSTOMERS, replicas=settings.replicas)
         board = RedisBoard(client, settings.namespace)
         try:
-            return await worker.run_worker(worker_settings(settings, accept_loss=accept_loss), tables, board)
+            return await worker.run_worker(
+                worker_settings(settings, accept_loss=accept_loss), tables, customers, board
+            )
         finally:
             await tables.close()
+            await customers.close()
     except StoreUnreachable as error:
         log.error("cannot run", reason=no_store(error))
         return 1

@@ -66,6 +66,7 @@ class Assignment:
     ) -> None:  # fmt: skip
         self._settings = settings
         self._stage = stage
+        self.name, self.topics = stage.name, stage.topics
         self._tables = stage.tables
         self._writer = writer_of(settings.namespace, stage.name)
         self._capabilities = capabilities

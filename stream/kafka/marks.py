@@ -28,10 +28,7 @@ from stream.kafka.producer import OutputHeaders, OutputProducer
 from stream.kafka.topics import describe_topics
 from stream.pipeline.batch import Output
 from stream.pipeline.claimed import Claimed, Head
-
-CUSTOMERS = "customers"
-STAGES = ("", CUSTOMERS)
-"""The first one, which reads the events, has no name."""
+from stream.pipeline.ports import STAGES
 
 _LIMIT_S = 10.0
 _WAIT_MS = 20

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from schemas.topics import INPUT_TOPICS, TopicSpec, topic_specs
+from schemas.topics import CUSTOMER_ACTIVITY, INPUT_TOPICS, TopicSpec, topic_specs
 from stream.broker_refusal import why_refused
 from stream.kafka.errors import BrokerUnreachable, WorkerRefused
 from stream.kafka.worker_settings import WorkerSettings
@@ -119,6 +119,12 @@ def judge_topics(found: Mapping[str, Found]) -> list[TopicProblem]:
     problems = []
     counts = {name: found[name].partitions for name in INPUT_TOPICS if name in found}
     partitions = max(counts.values(), default=0)
+    activity = found.get(CUSTOMER_ACTIVITY)
+    if activity is not None and counts and activity.partitions > partitions:
+        problems.append(TopicProblem(
+            CUSTOMER_ACTIVITY, f"has {activity.partitions} partitions, the input topics have {partitions}",
+            "delete it while no worker runs, and run: latido topics create", fatal=True,
+        ))  # fmt: skip
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
         problems.append(TopicProblem("input topics", f"differ in their number of partitions ({listed})",

@@ -31,7 +31,9 @@ _EXPLAINED = (WorkerRefused, StoreMisconfigured, TooManyDeadLetters)
 _STOP_LIMIT_S = 8.0
 
 
-async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: Board) -> int:
+async def run_worker(
+    settings: WorkerSettings, tables: PartitionTables, customers: PartitionTables, board: Board
+) -> int:
     """Run until SIGTERM or SIGINT (returns 0) or until going on would be wrong (returns 1, reason logged)."""
     stop = asyncio.Event()
     keep_quiet(asyncio.get_running_loop())
@@ -41,7 +43,7 @@ async def run_worker(settings: WorkerSettings, tables: PartitionTables, board: B
         try:
             capabilities = await probe_broker(settings.client_options)
             partitions = await check_for_worker(settings, board)
-            app = WorkerApp(settings, tables, board, capabilities, partitions)
+            app = WorkerApp(settings, tables, customers, board, capabilities, partitions)
             return await _run(app, stop)
         except StoreUnreachable as error:
             log.error("cannot run", reason=no_store(error))
@@ -86,7 +88,7 @@ def _trace(reason: BaseException) -> BaseException | None:
 async def _stop(app: WorkerApp, starting: asyncio.Task[None]) -> bool:
     async def stop() -> None:
         await app.stop()
-        await app.owned.close()
+        await app.close()
         await app.probe.stop()
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The Faust application: one agent over all input topics, a timer for what time alone changes."""
+"""The Faust application: an agent over all input topics, one over what it tells of customers, timers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from faust.types import TP
 
 from stream.kafka.alerts_publisher import AlertsPublisher
 from stream.kafka.assignment import Assignment
-from stream.kafka.fetched import Fetched
+from stream.kafka.fetched import Fetched, OutOfRange
 from stream.kafka.log_probe import LogProbe
 from stream.kafka.producer import Capabilities
 from stream.kafka.publisher import Publisher
 from stream.kafka.results_publisher import ResultsPublisher
-from stream.kafka.stage import Stage
+from stream.kafka.stage import customers_stage, events_stage
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transport import BatchConsumer, BatchThread, BatchTransport, RawBatch
 from stream.kafka.watchdog import Watchdog
 from stream.kafka.worker_settings import WorkerSettings
-from stream.pipeline.partition import Partition
 from stream.pipeline.ports import Board, PartitionTables, StoreUnreachable
 
 log = structlog.get_logger("latido.kafka")
@@ -53,16 +52,20 @@ class WorkerApp(faust.App):
     BootStrategy = _Boot
 
     def __init__(
-        self, settings: WorkerSettings, tables: PartitionTables, board: Board,
+        self, settings: WorkerSettings, tables: PartitionTables, customers: PartitionTables, board: Board,
         capabilities: Capabilities, partitions: int,
     ) -> None:  # fmt: skip
         self.worker_settings = settings
         self.partitions = partitions
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        events = Stage(
-            "", settings.topics, tables, lambda claim: Partition.open(tables, claim, settings.policy)
-        )
-        self.owned = Assignment(settings, events, capabilities, self._consumer_thread, wall_ms, self.fail)
+        stages = [events_stage(settings, tables, partitions)]
+        if settings.churn.live:
+            stages.append(customers_stage(settings, customers, partitions))
+        self.stages = [
+            Assignment(settings, stage, capabilities, self._consumer_thread, wall_ms, self.fail)
+            for stage in stages
+        ]
+        self.owned = self.stages[0]
         self.publisher = Publisher(settings, board, capabilities, partitions, wall_ms)
         self.results_publisher = ResultsPublisher(
             settings, board, tables.wait_durable, capabilities, partitions, wall_ms
@@ -94,44 +97,57 @@ class WorkerApp(faust.App):
         consumer = cast(BatchConsumer, super()._new_consumer())
         consumer.settings = self.worker_settings
         consumer.on_assigned = self._on_assigned
-        consumer.on_revoked = self.owned.release
-        consumer.on_out_of_range = self.owned.out_of_range
+        consumer.on_revoked = self._on_revoked
+        consumer.on_out_of_range = self._on_out_of_range
         return consumer
+
+    async def _on_revoked(self) -> None:
+        for stage in self.stages:
+            await stage.release()
+
+    def _on_out_of_range(self, found: OutOfRange) -> None:
+        for stage in self.stages:
+            if found.tp.topic in stage.topics:
+                stage.out_of_range(found)
 
     async def _on_assigned(self, generation: int, tps: frozenset[TP]) -> None:
         """Equal partition numbers keep one visitor in one state; anything else would split visitors."""
-        missing = set(self.worker_settings.topics) - {tp.topic for tp in tps}
+        topics = [topic for stage in self.stages for topic in stage.topics]
+        missing = set(topics) - {tp.topic for tp in tps}
         if tps and missing:
             # Deleted, or not known for a moment: _watch finds out. A change of the metadata assigns anew.
             log.warning("nothing is claimed", reason=f"the broker does not know {', '.join(sorted(missing))}")
             tps = frozenset()
-        expected = len(self.worker_settings.topics)
+        expected = len(topics)
         together = Counter(tp.partition for tp in tps)
         if any(number >= self.partitions or count != expected for number, count in together.items()):
             log.warning("nothing is claimed", reason="the assigned partitions are not the same of all topics")
             tps = frozenset()
-        await self.owned.begin(generation, tps)
+        await asyncio.gather(*(
+            stage.begin(generation, frozenset(tp for tp in tps if tp.topic in stage.topics))
+            for stage in self.stages
+        ))  # fmt: skip
 
     def _declare(self) -> None:
-        topic = self.topic(*self.worker_settings.topics, schema=RawBatch())
-
-        async def apply(batches: Any) -> None:
-            await self._apply(batches)
-
-        # One at a time: the order of a partition is kept, and there is one place where a step can fail.
-        self.agent(topic, name="apply", concurrency=1)(apply)
+        for stage in self.stages:
+            self._declare_agent(stage)
         self.task(self._tick)
         self.task(self._publish)
         self.task(self._publish_results)
         self.task(self._publish_alerts)
         self.task(self._watch)
 
-    async def _apply(self, batches: Any) -> None:
-        """Faust acknowledges what this loop has passed; a failed step stops the worker or seeks back."""
-        events: AsyncIterator[Any] = batches.events()
-        async for event in events:
-            fetched: Fetched = event.value
-            await self.owned.process(fetched)
+    def _declare_agent(self, stage: Assignment) -> None:
+        async def apply(batches: Any) -> None:
+            """Faust acknowledges what this loop has passed; a failed step stops the worker or seeks back."""
+            events: AsyncIterator[Any] = batches.events()
+            async for event in events:
+                fetched: Fetched = event.value
+                await stage.process(fetched)
+
+        # One at a time: the order of a partition is kept, and there is one place where a step can fail.
+        topic = self.topic(*stage.topics, schema=RawBatch())
+        self.agent(topic, name=f"apply-{stage.name or 'events'}", concurrency=1)(apply)
 
     async def _tick(self) -> None:
         await self._every(self.worker_settings.tick_ms, self._tick_once)
@@ -141,7 +157,8 @@ class WorkerApp(faust.App):
             shared_live_ms = await self._board.read_clock()
         except StoreUnreachable:
             shared_live_ms = None
-        await self.owned.tick(shared_live_ms)
+        for stage in self.stages:
+            await stage.tick(shared_live_ms)
 
     async def _publish(self) -> None:
         publishes_here = TP(self.worker_settings.topics[0], 0)
@@ -192,9 +209,15 @@ class WorkerApp(faust.App):
 
     async def on_stop(self) -> None:
         """Faust waits for the batch being applied, then leaves the group; our claims end in between."""
-        await self.owned.release()
+        await self._on_revoked()
         await super().on_stop()
-        await self.owned.end()
+        for stage in self.stages:
+            await stage.end()
+
+    async def close(self) -> None:
+        """Leave nothing open; after the stop."""
+        for stage in self.stages:
+            await stage.close()
 
 
 def _faust_settings(settings: WorkerSettings) -> dict[str, Any]:

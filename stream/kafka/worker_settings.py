@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.topics import INPUT_TOPICS
+from stream.core.churn_settings import ChurnSettings
 from stream.core.policy import Policy
 from stream.pipeline.alerts import AlertRules
 
@@ -20,6 +21,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     policy: Policy = Policy()
     alerts: AlertRules = AlertRules()
+    churn: ChurnSettings = ChurnSettings()
     topics: tuple[str, ...] = INPUT_TOPICS
     # Continue when the log begins after the stored position; the counts are partial from then on.
     accept_loss: bool = False

@@ -12,6 +12,10 @@ from typing import Protocol
 
 import msgspec
 
+CUSTOMERS = "customers"
+STAGES = ("", CUSTOMERS)
+"""Each has partitions of its own. The first one, which reads the events, has no name."""
+
 
 class Table(enum.StrEnum):
     """The tables of one partition. A table maps a field (text) to a value (bytes)."""
@@ -127,6 +131,9 @@ class PartitionTables(Protocol):
         Raises StoreUnreachable when no answer came: send the *same* commit again.
         Raises StoreMisconfigured when a retry cannot help.
         """
+
+    async def heads(self, partitions: int) -> list[bytes | None]:
+        """The head of each partition below that number, None before its first commit."""
 
     async def holder(self, partition: int) -> tuple[str, str]:
         """(owner as text, last commit id) as stored, '' where missing: how an idle owner finds a rollback."""

@@ -1,7 +1,8 @@
 """The only place with key names.
 
-All keys of one partition carry the hash tag `{NAMESPACE:p}`, so that they share one slot of a cluster and
-one atomic commit can span them. Ids out of events are *fields* of these hashes, never part of a key name.
+All keys of one partition carry the hash tag `{NAMESPACE:p}`, of a further stage `{NAMESPACE/STAGE:p}`, so
+that they share one slot of a cluster and one atomic commit can span them. Ids out of events are *fields* of
+these hashes, never part of a key name.
 
 Why no key here has a time to live: each one is the only copy of truth (state, offsets, unsent outputs, the
 publisher's sequence). What expires inside is dropped by the fold, which decides by event time; a key that
@@ -48,8 +49,8 @@ class PartitionKeys:
 
     __slots__ = ("meta", "outbox", "partition", "tables")
 
-    def __init__(self, namespace: str, partition: int) -> None:
-        tagged = f"{PREFIX}:{{{namespace}:{partition}}}"
+    def __init__(self, owner: str, partition: int) -> None:
+        tagged = f"{PREFIX}:{{{owner}:{partition}}}"
         self.partition = partition
         self.meta = f"{tagged}:meta"  # hash: owner, epoch, commit (id of the last one), head
         self.outbox = f"{tagged}:outbox"  # hash: output id (decimal) -> bytes
@@ -60,10 +61,14 @@ class PartitionKeys:
 
 
 class Layout:
-    """Key names of one namespace. Raises StoreMisconfigured when the namespace is not valid."""
+    """Key names of one namespace. A stage but the first has partitions of its own.
 
-    def __init__(self, namespace: str) -> None:
+    Raises StoreMisconfigured when the namespace is not valid.
+    """
+
+    def __init__(self, namespace: str, stage: str = "") -> None:
         self.namespace = check_namespace(namespace)
+        self._owner = f"{namespace}/{stage}" if stage else namespace  # no namespace holds a slash
         self._partitions: dict[int, PartitionKeys] = {}
         board = f"{PREFIX}:{{{namespace}:board}}"
         self.token = f"{board}:token"  # hash: epoch, sequence
@@ -83,5 +88,5 @@ class Layout:
     def partition(self, partition: int) -> PartitionKeys:
         keys = self._partitions.get(partition)
         if keys is None:
-            keys = self._partitions[partition] = PartitionKeys(self.namespace, partition)
+            keys = self._partitions[partition] = PartitionKeys(self._owner, partition)
         return keys

@@ -143,6 +143,10 @@ class MemoryTables:
         _apply(mine, commit)
         return CommitAnswer.STORED
 
+    async def heads(self, partitions: int) -> list[bytes | None]:
+        found = self.store.partitions
+        return [found[number].head if number in found else None for number in range(partitions)]
+
     async def holder(self, partition: int) -> tuple[str, str]:
         held = self.store.partition(partition).held
         return held.owner, held.commit

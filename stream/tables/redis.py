@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from stream.pipeline.ports import Claim, Commit, CommitAnswer, Owner, Stored, Table
 from stream.tables import resp
 from stream.tables.durability import Durability, DurableGate
-from stream.tables.layout import COMMIT, OWNER, Layout, decode_field
+from stream.tables.layout import COMMIT, HEAD, OWNER, Layout, decode_field
 from stream.tables.redis_client import Script, address, ask, borrowed, checked, converse, translated
 from stream.tables.redis_commit import Committer
 from stream.tables.redis_load import load
@@ -22,9 +22,9 @@ class RedisTables:
     `replicas`: how many replicas must have an output's commit on disk too before it may leave.
     """
 
-    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0) -> None:
+    def __init__(self, redis: Redis, namespace: str, *, stage: str = "", replicas: int = 0) -> None:
         self._redis = redis
-        self._layout = Layout(namespace)
+        self._layout = Layout(namespace, stage)
         self._where = address(redis)
         self._claim = Script(redis, "claim.lua")
         self._committers: dict[int, Committer] = {}
@@ -79,6 +79,14 @@ class RedisTables:
         else:
             self._gate.forget(commit.partition)
         return answer
+
+    async def heads(self, partitions: int) -> list[bytes | None]:
+        """One round trip."""
+        metas = [self._layout.partition(number).meta for number in range(partitions)]
+        with translated(self._where):
+            async with borrowed(self._redis) as connection:
+                replies = await converse(connection, [resp.hmget(meta, (HEAD,)) for meta in metas])
+        return [checked(reply)[0] for reply in replies]
 
     async def holder(self, partition: int) -> tuple[str, str]:
         with translated(self._where):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from stream.churn.history import History, read_history
 from stream.core.churn_settings import ChurnSettings, Limits
 from stream.core.policy import DAY_MS, Goal, Policy
 from stream.pipeline.churn_record import encode_signal
-from tests.churn.lives import DAYS, START_MS, Life, lines, lives
+from tests.churn.lives import DAYS, START_MS, Life, lines, lives, roaming
+from tests.churn.plain import GOAL_PAGE, known_activities
 
 HORIZON_MS = 30 * DAY_MS
 POLICY = Policy(goals=(Goal("news", page="/news"),))
@@ -161,3 +164,19 @@ def test_every_signal_is_a_record_of_the_contract(tmp_path: Path) -> None:
     assert {one.cause for one in records} >= {"time", "returned", "answer", "high_value", "promoter"}
     assert len({one.identity for one in records}) == len(records)
     assert [one.changed_at for one in records] == sorted(one.changed_at for one in records)
+
+
+def test_history_is_what_a_plain_computation_finds(tmp_path: Path) -> None:
+    """Several devices, names that come late in a visit, goals and answers, with and without visitors."""
+    chance = random.Random(11)
+    several = [*lives(1), *(roaming(number, chance) for number in range(3))]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(lines(several))
+    events = [json.loads(line) for line in file.read_bytes().splitlines()]
+    policy = Policy(goals=(Goal("thanks", page=GOAL_PAGE),))
+    for anonymous in (False, True):
+        history = read_history([str(file)], policy=policy, anonymous=anonymous)
+        plain = known_activities(events, policy.gap_ms, anonymous=anonymous)
+        assert [(one.known_ms, one.key, one.activity) for one in history.recorded] == [
+            (one.known_ms, one.key, one.activity) for one in plain
+        ]

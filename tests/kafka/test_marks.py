@@ -12,7 +12,6 @@ from stream.core.policy import Policy
 from stream.demo.servers import EmbeddedBroker
 from stream.kafka import marks
 from stream.kafka.marks import (
-    CUSTOMERS,
     Marks,
     StoreForgot,
     clear_marks,
@@ -23,6 +22,7 @@ from stream.kafka.marks import (
 )
 from stream.kafka.producer import OutputHeaders, OutputProducer
 from stream.kafka.topics import create_topics
+from stream.pipeline.ports import CUSTOMERS
 from tests.builders import BASE_MS, Lane, event
 
 

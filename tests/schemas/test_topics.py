@@ -2,6 +2,8 @@
 
 from schemas.topics import (
     ALERTS,
+    CHURN_SIGNALS,
+    CUSTOMER_ACTIVITY,
     DEAD_LETTER_TOPICS,
     INPUT_TOPICS,
     KPI_RESULTS,
@@ -33,7 +35,8 @@ def test_names() -> None:
 
 def test_settings_of_each_topic() -> None:
     specs = {spec.name: spec for spec in topic_specs(partitions=8)}
-    assert set(specs) == {*INPUT_TOPICS, *DEAD_LETTER_TOPICS, *OUTPUT_TOPICS, OUTPUT_MARKS}
+    own = {CUSTOMER_ACTIVITY, OUTPUT_MARKS}
+    assert set(specs) == {*INPUT_TOPICS, *DEAD_LETTER_TOPICS, *OUTPUT_TOPICS, *own}
     for name in INPUT_TOPICS:
         assert specs[name].partitions == 8
         assert specs[name].config() == {
@@ -54,6 +57,9 @@ def test_settings_of_each_topic() -> None:
     assert specs[ALERTS].partitions == 1
     assert specs[ALERTS].config()["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[ALERTS].config()
+    assert specs[CHURN_SIGNALS].config()["cleanup.policy"] == "compact"
+    assert specs[CUSTOMER_ACTIVITY].partitions == specs[CHURN_SIGNALS].partitions == 8
+    assert specs[CUSTOMER_ACTIVITY].config()["retention.ms"] == str(7 * DAY_MS)
     assert specs[OUTPUT_MARKS].partitions == 8
     assert specs[OUTPUT_MARKS].config()["cleanup.policy"] == "compact"
     assert "retention.ms" not in specs[OUTPUT_MARKS].config()
