@@ -42,6 +42,13 @@ def metrics_of(window: str, dimension: str) -> frozenset[str]:
     return frozenset().union(*(one.metrics for one in that_apply(window, dimension)))
 
 
+def results_before(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
+    """The same of the window before, where that has an exact value: others may not even be computable."""
+    return {
+        one.id: one.compute(counts, everyone) for one in that_apply(window, dimension) if one.has_previous
+    }
+
+
 def results(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
     """Every KPI of a segment from its counts, and those of its whole site in the same window."""
     return {one.id: one.compute(counts, everyone) for one in that_apply(window, dimension)}

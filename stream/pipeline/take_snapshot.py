@@ -12,7 +12,7 @@ from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
 from stream.core.kpi import Count, Kpi
 from stream.core.policy import SECOND_MS
-from stream.core.registry import KPIS, results
+from stream.core.registry import results, results_before
 from stream.core.windows import ALL_TIME, WINDOWS
 from stream.pipeline.partition_state import ALL, PartitionHead
 from stream.pipeline.sums import Place, Sums
@@ -166,7 +166,7 @@ def make_record(place: Place, value: str, sums: Sums, everyone: Sums, snapshot: 
     as_of_ms, (now, before) = snapshot.as_of_ms or 0, sums
     kpis = results(place.window, place.dimension, now, everyone[0])
     if place.window != ALL_TIME:
-        set_previous(kpis, results(place.window, place.dimension, before, everyone[1]))
+        set_previous(kpis, results_before(place.window, place.dimension, before, everyone[1]))
     return SnapshotRecord(
         site_id=place.site_id,
         window=_limits(place.window, as_of_ms),
@@ -182,10 +182,8 @@ def make_record(place: Place, value: str, sums: Sums, everyone: Sums, snapshot: 
 
 def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
     """Put the values of the window before beside those of this one."""
-    for name, kpi in kpis.items():
-        if not KPIS[name].has_previous:
-            continue
-        other = before[name]
+    for name, other in before.items():
+        kpi = kpis[name]
         if isinstance(kpi, Count):
             kpi.previous = other.value if isinstance(other, Count) else None
         else:

@@ -206,3 +206,15 @@ def test_of_a_visit_taken_back_no_pair_stays() -> None:
     found = figures(lane, "7d")["visits_per_visitor"]
     assert (found["value"], found["n"]) == (1, 1)
     assert VISIT_PAIRS not in lane.partition.state.sites["default"].everyone.window("7d")[0]
+
+
+def test_visits_per_visitor_has_no_figure_of_the_window_before() -> None:
+    """Who was there then and came back counts where they were last: fewer visitors than visits allow."""
+    lane = Lane(Policy())
+    for hour, visitors in ((1, "cdefgh"), (2, "ab"), (20, "cdefgh"), (24 * 8, "cdefgh")):
+        for visitor in visitors:
+            lane.feed("V", hour * HOUR_MS, visitor=visitor)
+    lane.tick()
+    kpis = lane.snapshot().records["default|7d|all"].kpis
+    assert kpis["visits_per_visitor"].value == 1
+    assert kpis["visits_per_visitor"].previous is msgspec.UNSET
