@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--real", action="store_true", help="also run the tests on Apache Kafka and redis-server"
     )
+    parser.addoption(
+        "--customers", type=int, default=200, help="how many customers the test of the customer stage has"
+    )
 
 
 def pytest_configure() -> None:
