@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,23 +22,23 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from schemas.keys import ALL
+from stream.dashboard import csv_table
 from stream.dashboard.config import DashboardConfig
-from stream.dashboard.csv_table import table
 from stream.dashboard.docs_page import as_html
 from stream.dashboard.events import EventStream
 from stream.dashboard.explaining import explained
 from stream.dashboard.feed import Now, whole
 from stream.dashboard.guard import SECURITY_HEADERS, Guard, refusal
-from stream.dashboard.health import health_of
+from stream.dashboard.health import Health, health_of
 from stream.dashboard.openapi import document
 from stream.dashboard.reader import BoardReader
-from stream.dashboard.selection import BadQuery, Selection, check_names, read_selection
+from stream.dashboard.selection import BadQuery, check_names, read_selection
 from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
 from stream.pipeline.catalogue import entries
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.read_results import NotPublished
-from stream.pipeline.scores import latest_scores_of
+from stream.pipeline.scores import LatestScore, latest_scores_of
 from stream.serving.middleware import AccessLog, SecurityHeaders
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -64,7 +64,7 @@ class Monitor:
         self._openapi = Fixed(msgspec.json.encode(document()), "application/json")
         self._docs = Fixed(as_html().encode(), "text/html; charset=utf-8")
         self._style = Fixed(DOCS_STYLE.read_bytes(), "text/css; charset=utf-8")
-        self._health: tuple[float, bytes] | None = None
+        self._health: tuple[float, Health] | None = None
         self._health_lock = asyncio.Lock()
         self._questions = asyncio.Semaphore(QUESTIONS_TO_STORE)
 
@@ -80,8 +80,9 @@ class Monitor:
     async def csv(self, request: Request) -> Response:
         """GET /api/v1/kpis.csv."""
         selection = read_selection(request.query_params.multi_items())
-        name = {"Content-Disposition": 'attachment; filename="latido-kpis.csv"'}
-        return StreamingResponse(_lines(selection, self._known()), 200, name, "text/csv; charset=utf-8")
+        now = self._known()
+        rows = csv_table.kpi_rows(selection, selection.chosen(now.records), now.state.status)
+        return _csv("kpis", csv_table.COLUMNS, rows)
 
     async def stream(self, request: Request) -> Response:
         """GET /api/v1/kpis/stream."""
@@ -103,32 +104,50 @@ class Monitor:
 
     async def results(self, request: Request) -> Response:
         """GET /api/v1/results."""
+        return json(200, await self._results(request))
+
+    async def results_csv(self, request: Request) -> Response:
+        """GET /api/v1/results.csv."""
+        records = (await self._results(request))["records"]
+        return _csv("results", csv_table.RESULT_COLUMNS, csv_table.result_rows(records))
+
+    async def _results(self, request: Request) -> dict[str, Any]:
         async with self._questions:
-            query = request.query_params.multi_items()
-            return json(200, await settled(self._board, query, self._reader.wall_ms()))
+            return await settled(self._board, request.query_params.multi_items(), self._reader.wall_ms())
 
     async def scores(self, request: Request) -> Response:
         """GET /api/v1/scores."""
+        site, found = await self._scores(request)
+        return json(200, {"site": site, "scores": found})
+
+    async def scores_csv(self, request: Request) -> Response:
+        """GET /api/v1/scores.csv."""
+        return _csv("scores", csv_table.SCORE_COLUMNS, csv_table.score_rows(*await self._scores(request)))
+
+    async def _scores(self, request: Request) -> tuple[str, list[LatestScore]]:
         check_names(request.query_params, ("site",))
         now = self._known()
         site = request.query_params.get("site") or next(iter(now.records.sites()), "")
         async with self._questions:
-            found = await latest_scores_of(self._board, _partitions(now), site)
-        return json(200, {"site": site, "scores": found})
+            return site, await latest_scores_of(self._board, _partitions(now), site)
 
     async def health(self, request: Request) -> Response:
         """GET /api/v1/health."""
+        found, now = await self._health_now(), self._known()
+        return json(200, {"state": now.state, "header": now.header, **msgspec.structs.asdict(found)})
+
+    async def health_csv(self, request: Request) -> Response:
+        """GET /api/v1/health.csv: its partitions."""
+        rows = csv_table.partition_rows((await self._health_now()).partitions)
+        return _csv("partitions", csv_table.PARTITION_COLUMNS, rows)
+
+    async def _health_now(self) -> Health:
         async with self._health_lock:
             now_s = asyncio.get_running_loop().time()
             if self._health is None or now_s - self._health[0] > HEALTH_KEPT_S:
-                self._health = (now_s, await self._read_health())
-        return Response(self._health[1], media_type="application/json")
-
-    async def _read_health(self) -> bytes:
-        now = self._known()
-        found = health_of(await self._board.read_heads(_partitions(now)), self._reader.wall_ms())
-        body = {"state": now.state, "header": now.header, **msgspec.structs.asdict(found)}
-        return msgspec.json.encode(body)
+                standings = await self._board.read_heads(_partitions(self._known()))
+                self._health = (now_s, health_of(standings, self._reader.wall_ms()))
+            return self._health[1]
 
     def _known(self) -> Now:
         """What is known. Raises Unreachable rather than show it when the store cannot be read."""
@@ -201,10 +220,13 @@ def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifes
         Route("/api/v1/kpis/stream", monitor.stream),
         Route("/api/v1/history", monitor.history),
         Route("/api/v1/results", monitor.results),
+        Route("/api/v1/results.csv", monitor.results_csv),
         Route("/api/v1/scores", monitor.scores),
+        Route("/api/v1/scores.csv", monitor.scores_csv),
         Route("/api/v1/explain", monitor.explain),
         Route("/api/v1/registry", monitor.registry),
         Route("/api/v1/health", monitor.health),
+        Route("/api/v1/health.csv", monitor.health_csv),
     ]
     files = (f"/static/{one.relative_to(STATIC)}" for one in STATIC.rglob("*"))
     paths = frozenset((*files, *(route.path for route in routes)))
@@ -241,10 +263,14 @@ def _is_same(request: Request, tag: str) -> bool:
     return tag.removeprefix("W/") in known or "*" in known
 
 
-async def _lines(selection: Selection, now: Now) -> AsyncIterator[str]:
-    for piece in table(selection, selection.chosen(now.records), now.state.status):
-        yield piece
-        await asyncio.sleep(0)  # a large table leaves the others their turn
+def _csv(name: str, columns: Sequence[str], rows: Iterable[csv_table.Row]) -> Response:
+    async def pieces() -> AsyncIterator[str]:
+        for piece in csv_table.table(columns, rows):
+            yield piece
+            await asyncio.sleep(0)  # a large table leaves the others their turn
+
+    named = {"Content-Disposition": f'attachment; filename="latido-{name}.csv"'}
+    return StreamingResponse(pieces(), 200, named, "text/csv; charset=utf-8")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -107,6 +107,12 @@ _HISTORY: Final = _object(
     windows={"type": "object", "additionalProperties": _TEXT},
     series={"type": "object", "additionalProperties": _list({"type": ["number", "null"]})},
 )
+_OF_RESULTS: Final = (
+    Parameter("kind", "hour by default.", {"enum": ["hour", "day"]}),
+    Parameter("since", "Such as 24h, 30d or 2026-11-22T10:00:00Z.", _TEXT),
+    _KPI, _ONE_SITE._replace(text="Only this site."),
+    _SEGMENT._replace(text="`all`, a value such as `channel=Email`, or `*` for every one."),
+)  # fmt: skip
 PATHS: Final = (
     Path(
         "/api/v1/kpis", "The current figures",
@@ -135,19 +141,22 @@ PATHS: Final = (
     Path(
         "/api/v1/results", "Settled hours and days",
         "What does not move any more: running, then final, then corrected with a reason.",
-        (
-            Parameter("kind", "hour by default.", {"enum": ["hour", "day"]}),
-            Parameter("since", "Such as 24h, 30d or 2026-11-22T10:00:00Z.", _TEXT),
-            _KPI, _ONE_SITE._replace(text="Only this site."),
-            _SEGMENT._replace(text="`all`, a value such as `channel=Email`, or `*` for every one."),
-        ),
+        _OF_RESULTS,
         _object(kind=_TEXT, since=_TEXT, records=_list(_ref("ResultRecord"))), "?kind=day", errors=(400, 503),
+    ),
+    Path(
+        "/api/v1/results.csv", "Settled hours and days as a table", "A row for each KPI of each record.",
+        _OF_RESULTS, _TEXT, "?kind=day", "text/csv", (400, 503),
     ),
     Path(
         "/api/v1/scores", "The latest scores of surveys",
         "What was answered last, the newest first, without comments and without who answered. An answer that "
         "another of the same respondent replaced is among them, a skipped question is not.",
         (_ONE_SITE,), _object(site=_TEXT, scores=_list(_ref("LatestScore"))), "", errors=(400, 503),
+    ),
+    Path(
+        "/api/v1/scores.csv", "The latest scores as a table", "A row for each.", (_ONE_SITE,), _TEXT, "",
+        "text/csv", (400, 503),
     ),
     Path(
         "/api/v1/explain", "One figure in plain words",
@@ -173,6 +182,10 @@ PATHS: Final = (
         "Partitions, workers, where every record went, and dead letters by reason.", (),
         {"allOf": [_object(state=_ref("State"), header=_or_null(_ref("Header"))), _ref("Health")]}, "",
         errors=(503,),
+    ),
+    Path(
+        "/api/v1/health.csv", "How the partitions stand, as a table", "A row for each.", (), _TEXT, "",
+        "text/csv", (503,),
     ),
 )  # fmt: skip
 ERRORS: Final = {

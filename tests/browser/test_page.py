@@ -299,6 +299,17 @@ async def test_an_hour_s_number_is_explained_on_demand(publisher: Publisher, sig
     await expect(dialog).to_contain_text("100 x (3 promoters - 1 detractors) / 5")
 
 
+async def test_every_table_can_be_had_as_a_file(publisher: Publisher, sight: Sight) -> None:
+    publisher.put(await published())
+    await sight.open(window="1h")
+    links = await sight.page.locator("a.csv").evaluate_all("(all) => all.map((one) => one.href)")
+    paths = {link.removeprefix(f"{sight.url.rstrip('/')}/api/v1/").partition("?")[0] for link in links}
+    assert paths == {"kpis.csv", "results.csv", "scores.csv", "health.csv"}
+    for link in links:
+        answer = await sight.page.request.get(link)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8"), link
+
+
 async def test_a_wall_screen_has_large_numbers_no_controls_and_no_scrolling(
     publisher: Publisher, sight: Sight
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from schemas.topics import PAGE_VIEWS
 from stream.core.policy import Policy
 from stream.pipeline.take_snapshot import Completeness
@@ -55,7 +58,11 @@ async def test_a_worker_that_is_silent_is_shown_as_such(stage: Stage) -> None:
     await stage.publish(record())
     health = (await stage.get("health")).json()
     assert health["workers"][0]["silent"]
-    assert health["partitions"][0]["silent"]
+    [partition] = health["partitions"]
+    assert partition["silent"]
+    [row] = csv.DictReader(io.StringIO((await stage.get("health.csv")).text))
+    assert (row["partition"], row["worker"], row["silent"]) == ("0", "test", "true")
+    assert row["lag_records"] == str(partition["lag_records"])
 
 
 async def test_codes_survive_a_restart() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
@@ -40,6 +42,20 @@ async def test_the_newest_first_of_the_first_site_or_the_one_named(answered: Sta
     assert (body["scores"][1]["survey_id"], body["scores"][1]["channel"]) == (HOSTILE, "Email")
     assert body == await scores(answered, "?site=default")
     assert await scores(answered, "?site=shop-es") == {"site": "shop-es", "scores": []}
+
+
+async def test_as_a_table_that_computes_nothing(stage: Stage) -> None:
+    lane = Lane(Policy())
+    lane.know_ends()
+    lane.feed("S", 0, survey_id="=1+1")
+    stage.board.store.partitions[2] = lane.store.partition(0)
+    await stage.publish(record("default"))
+    answer = await stage.get("scores.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="latido-scores.csv"'
+    [row] = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert [row[name] for name in ("site", "survey_id", "score", "says", "plan")] == [
+        "default", "'=1+1", "9", "promoter", ""
+    ]  # fmt: skip
 
 
 async def test_nobody_is_named(answered: Stage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import Any
 
@@ -69,6 +71,21 @@ async def test_days_every_segment_and_some_kpis(settled_stage: Stage) -> None:
     assert {None, "Email"} <= segments
     assert {one["window"]["kind"] for one in records} == {"day"}
     assert {tuple(one["kpis"]) for one in records} == {("sessions", "bounce_rate")}
+
+
+async def test_as_a_table(settled_stage: Stage) -> None:
+    answer = await settled_stage.get("results.csv?kpi=sessions&kpi=bounce_rate&segment=*")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    records = await shown(settled_stage, "kpi=sessions&kpi=bounce_rate&segment=*")
+    assert [(row["start"], row["kpi"], row["value"]) for row in rows] == [
+        (one["window"]["start"], name, "" if kpi["value"] is None else str(kpi["value"]))
+        for one in records for name, kpi in one["kpis"].items()
+    ]  # fmt: skip
+    assert rows[0] | {"n": "", "reason": ""} == rows[0]
+    assert [rows[0][name] for name in ("site", "kind", "zone", "segment", "state", "revision")] == [
+        "default", "hour", "UTC", "all", "final", str(records[0]["revision"])
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ const NOT_OF_NOW = {
  * @param {string} [props.window] of the number, for the explanation
  * @param {string} [props.note] what stands beside the title
  * @param {string} props.area the place in the grid
- * @param {string} [props.csv] query of the same figures as a file
+ * @param {string} [props.csv] what to ask the API for to have the same figures as a file
  * @param {Freshness} [props.fresh] where it is not that of the page
  * @param {any} [props.tools] controls of this card
  * @param {any} props.children
@@ -35,7 +35,7 @@ export function Card({ title, kpi, window = "", note, area, csv, fresh, tools, c
         <${Age} fresh=${trust} />
         <span class="tools">
           ${tools}
-          ${csv && html`<a class="csv" href=${`/api/v1/kpis.csv?${csv}`} download
+          ${csv && html`<a class="csv" href=${`/api/v1/${csv}`} download
             aria-label=${`${title ?? kpi} as a CSV file`}>CSV</a>`}
         </span>
       </header>

@@ -64,7 +64,7 @@ export function Engagement({ view, overview, choice, fresh, change }) {
  * @param {string} dimension
  */
 function file(site, window, dimension) {
-  return new URLSearchParams({ site, window, dimension }).toString();
+  return `kpis.csv?${new URLSearchParams({ site, window, dimension })}`;
 }
 
 /** @param {{records: SnapshotRecord[], choice: Choice, fresh: Freshness, change: (part: Partial<Choice>) => void}} props */
@@ -146,7 +146,7 @@ function Funnels({ funnels, steps, choice, fresh }) {
     note=${`${lastWindow(choice.window)} · ended sessions`} area="funnels" fresh=${fresh}
     csv=${file(site, choice.window, "funnel_step")}>
     ${funnels.length === 0 && html`<p class="nothing">
-      No visit has begun a funnel. Funnels are named in the settings, under [[funnels]].</p>`}
+      No visit that has ended began a funnel. Funnels are named in the settings, under [[funnels]].</p>`}
     ${funnels.map((funnel) => html`<${Funnel} key=${funnel.segment.value} funnel=${funnel} steps=${stepsOf(funnel, steps)}
       abandonment=${label(registry, "funnel_abandonment")} />`)}
   <//>`;

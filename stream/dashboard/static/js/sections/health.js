@@ -53,7 +53,7 @@ function Facts({ view, header }) {
 
 /** @param {{partitions: any[], now: string}} props */
 function Partitions({ partitions, now }) {
-  return html`<${Card} title="Partitions" area="partitions">
+  return html`<${Card} title="Partitions" area="partitions" csv="health.csv">
     ${partitions.length === 0 ? html`<p class="nothing">No partition has been counted yet.</p>` : html`
     <${Rows} rows=${partitions} keyOf=${(/** @type {any} */ one) => one.partition}
       classOf=${(/** @type {any} */ one) => (one.silent || one.behind ? "behind" : "")} columns=${[
