@@ -75,7 +75,7 @@ async def _published(settings: Settings, board: Board) -> Published:
             f"what is published cannot be read ({error}): use the same version as the worker"
         ) from None
     as_of = newest.as_of or newest.published_at
-    return Published(to_ms(parse_time(as_of)), newest.completeness, records)
+    return Published(to_ms(parse_time(as_of)), time.time_ns() // 1_000_000, newest.completeness, records)
 
 
 async def _judge(settings: Settings, board: Board, rule: Rule, published: Published) -> list[Judged]:
@@ -83,7 +83,8 @@ async def _judge(settings: Settings, board: Board, rule: Rule, published: Publis
     baselines = SettledBaselines(board, [rule], policy(settings).zone_of)
     await baselines.refresh({one.site_id for one in published.records.values()}, published.as_of_ms)
     found = [
-        Judged(seen.series, measure(seen, published, baselines)) for seen in series_of([rule], published)
+        Judged(seen.series, measure(seen, published, baselines))
+        for seen in series_of([rule], published.records.values())
     ]
     return sorted(found, key=lambda one: (not _fires(rule, one.sighting), one.series.key(rule.name)))
 

@@ -29,6 +29,7 @@ log = structlog.get_logger("latido.kafka")
 
 _EVERY_MS = 1_000
 _PAUSE_MS = 1_000
+_BROKEN_MS = 60_000
 _UNASKED_MS = 60_000  # there is no rule, nor an alert of a former one to be ended
 _TOMBSTONE = b""
 
@@ -51,7 +52,7 @@ class _Leave(msgspec.Struct):
 
 
 class AlertsPublisher:
-    """`tick` never raises for an outage: it tries again at a later tick."""
+    """`tick` never raises: it tries again at the next tick, after what is no outage in a minute."""
 
     def __init__(
         self, settings: WorkerSettings, board: Board, wait_durable: Callable[[], Awaitable[None]],
@@ -87,6 +88,12 @@ class AlertsPublisher:
         except (TimeoutError, StoreUnreachable, StateTorn, KafkaError, Fenced, OSError) as error:
             log.warning("alerts wait", reason=str(error) or repr(error))
             self._rest_ms = _PAUSE_MS
+            await self._step_down()
+        except Exception as error:
+            # Whatever is wrong with a rule, or with what another version left: counting must go on.
+            known = isinstance(error, StoreMisconfigured)
+            log.error("alerts are not judged", reason=str(error) or repr(error), exc_info=not known)
+            self._rest_ms = _BROKEN_MS
             await self._step_down()
 
     async def close(self) -> None:

@@ -112,7 +112,9 @@ class Publisher:
         snapshot = None if published is None else published.snapshot
         if published is None or snapshot is None or snapshot.as_of_ms is None:
             return None
-        return alerts.Published(snapshot.as_of_ms, snapshot.completeness, published.records.records)
+        return alerts.Published(
+            snapshot.as_of_ms, self._wall_ms(), snapshot.completeness, published.records.records
+        )
 
     async def close(self) -> None:
         await self._step_down()

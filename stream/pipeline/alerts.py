@@ -6,11 +6,14 @@ alerts; `latido alerts test` asks the same code about the figures of this moment
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from schemas.keys import snapshot_key
 from schemas.times import parse_time, to_ms
 from stream.core.alerts import (
     LONGEST_GAP_MS,
@@ -25,7 +28,7 @@ from stream.core.alerts import (
     follow,
     muted_by,
 )
-from stream.core.policy import DAY_MS
+from stream.core.policy import DAY_MS, SECOND_MS
 from stream.pipeline.alert_record import (
     AlertRecord,
     Figure,
@@ -38,6 +41,7 @@ from stream.pipeline.alert_record import (
 from stream.pipeline.partition_state import OTHER
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 
+NEAR_MS = 5 * SECOND_MS
 FORGOTTEN_AFTER_MS = 30 * DAY_MS
 """A series that was resolved so long ago leaves the tables and the topic."""
 
@@ -54,14 +58,19 @@ class Published(NamedTuple):
     """What readers were told at one tick."""
 
     as_of_ms: int
+    wall_ms: int
     completeness: Completeness
     records: Mapping[str, SnapshotRecord]
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything readable is counted; what was lost for good silences nothing for good."""
+        """Whether everything is counted but for the newest seconds; while many events come, there are always
+        some to be read. What was lost for good silences nothing for good."""
         of = self.completeness
-        return of.status in ("complete", "partial") and of.partitions_current == of.partitions > 0
+        if of.status == "complete" or (of.lost_records and of.partitions_current == of.partitions):
+            return True
+        near = self.wall_ms - self.as_of_ms <= NEAR_MS
+        return near and (of.status == "catching_up" or (of.status == "partial" and of.lost_records > 0))
 
 
 class Baselines(Protocol):
@@ -110,12 +119,12 @@ def decode_kept(data: bytes) -> Kept:
     return _decode_kept(data)
 
 
-def series_of(rules: Sequence[Rule], published: Published) -> Iterator[Seen]:
+def series_of(rules: Sequence[Rule], records: Iterable[SnapshotRecord]) -> Iterator[Seen]:
     """Every series of the rules for which there is a figure."""
     places: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
         places.setdefault((rule.window, rule.dimension), []).append(rule)
-    for record in published.records.values():
+    for record in records:
         segment = record.segment
         for rule in places.get((record.window.name, segment.dimension), ()):
             kpi = record.kpis.get(rule.kpi)
@@ -124,7 +133,13 @@ def series_of(rules: Sequence[Rule], published: Published) -> Iterator[Seen]:
             if segment.value == OTHER and rule.value is None:
                 continue  # what is left over is another thing each time
             series = Series(record.site_id, segment.dimension, segment.value)
-            yield Seen(rule, series, figure_of(kpi), to_ms(parse_time(record.as_of)))
+            yield Seen(rule, series, figure_of(kpi), _ms(record.as_of))
+
+
+@lru_cache(maxsize=4096)
+def _ms(text: str) -> int:
+    """Of a time that many records share."""
+    return to_ms(parse_time(text))
 
 
 def measure(seen: Seen, published: Published, baselines: Baselines) -> Sighting:
@@ -143,7 +158,10 @@ class Alerting:
     def __init__(self, settings: AlertRules, kept: Mapping[str, Kept] | None = None) -> None:
         self._settings = settings
         self._rules = {rule.name: rule for rule in settings.rules}
+        self._still = [rule for rule in settings.rules if not rule.deviations]
+        self._moving = [rule for rule in settings.rules if rule.deviations]
         self.kept: dict[str, Kept] = dict(kept or {})
+        self._judged: dict[str, SnapshotRecord] = {}
         self._missing_ms: dict[str, int] = {}
 
     def look(self, published: Published, baselines: Baselines) -> Step:
@@ -151,25 +169,38 @@ class Alerting:
         step = Step({}, {}, [])
         if not published.is_whole:
             return step
-        seen_keys = set[str]()
-        for seen in series_of(self._settings.rules, published):
-            key = seen.series.key(seen.rule.name)
-            seen_keys.add(key)
-            self._follow(key, seen, measure(seen, published, baselines), step)
-        for key in [key for key in self.kept if key not in seen_keys]:
-            self._miss(key, published, step)
-        for key in self._missing_ms.keys() - (self.kept.keys() - seen_keys):
-            del self._missing_ms[key]
+        # A distance from the baseline moves with the hour, whether or not the figure does.
+        moving = series_of(self._moving, published.records.values())
+        for seen in chain(series_of(self._still, self._news(published)), moving):
+            self._follow(seen, measure(seen, published, baselines), step)
+        for key in [*self.kept]:
+            self._tidy(key, published, step)
+        self._judged = dict(published.records)
         return step
 
-    def _follow(self, key: str, seen: Seen, sighting: Sighting, step: Step) -> None:
-        rule, before = seen.rule, self.kept.get(key)
-        # A distance from the baseline moves with the hour, whenever the figure was made.
-        from_ms = sighting.as_of_ms if rule.deviations else seen.from_ms
+    def _news(self, published: Published) -> Iterator[SnapshotRecord]:
+        """The records that are not those of the last look, and those whose series only time moves on."""
+        waiting = {
+            self._place(kept) for kept in self.kept.values() if kept.standing.state == PENDING
+        }  # fmt: skip
+        for key, record in published.records.items():
+            if self._judged.get(key) is not record or key in waiting:
+                yield record
+
+    def _place(self, kept: Kept) -> str | None:
+        """The key of the record that a series is judged by; None: its rule is no more."""
+        rule = self._rules.get(kept.rule)
+        return None if rule is None else snapshot_key(kept.series.site_id, rule.window, kept.series.segment)
+
+    def _follow(self, seen: Seen, sighting: Sighting, step: Step) -> None:
+        rule, key = seen.rule, seen.series.key(seen.rule.name)
+        before = self.kept.get(key)
+        if before is None and (sighting.x is None or not rule.passes(sighting.x)):
+            return  # as nearly every one
         standing, changes = follow(
             rule,
             Standing() if before is None else before.standing,
-            Look(sighting.as_of_ms, from_ms, sighting.x),
+            Look(sighting.as_of_ms, sighting.as_of_ms if rule.deviations else seen.from_ms, sighting.x),
             muted_by(
                 one for one in self._settings.silences
                 if one.matches(rule.name, seen.series.site_id, seen.series.segment)
@@ -178,39 +209,43 @@ class Alerting:
         told = [
             alert_record(rule, seen.series, change, sighting, self._settings.monitor) for change in changes
         ]
-        self._keep(
-            key,
-            Kept(standing, seen.series, rule.name, None if before is None else before.alert),
-            told,
-            sighting.as_of_ms,
-            step,
-        )
+        alert = None if before is None else before.alert
+        self._keep(key, Kept(standing, seen.series, rule.name, alert), told, step)
 
-    def _miss(self, key: str, published: Published, step: Step) -> None:
-        """The series is not published, or its rule is no more."""
+    def _tidy(self, key: str, published: Published, step: Step) -> None:
+        """End what is not published any more or has no rule, and forget what is over since long."""
         kept, at_ms = self.kept[key], published.as_of_ms
-        removed = kept.rule not in self._rules
-        if not removed and at_ms - self._missing_ms.setdefault(key, at_ms) <= LONGEST_GAP_MS:
-            return
-        standing, changes = end(kept.standing, at_ms, "rule_removed" if removed else "gone")
-        told = [
-            ended_record(kept.alert, change, published.as_of_ms, published.completeness)
-            for change in changes if kept.alert is not None
-        ]  # fmt: skip
-        self._keep(key, msgspec.structs.replace(kept, standing=standing), told, at_ms, step)
-
-    def _keep(self, key: str, kept: Kept, told: list[AlertRecord], at_ms: int, step: Step) -> None:
-        if told:
-            kept = msgspec.structs.replace(kept, alert=told[-1])
-            step.told.extend(told)
-        before, standing = self.kept.get(key), kept.standing
-        if standing.state == OK and at_ms - (standing.resolved_ms or 0) > FORGOTTEN_AFTER_MS:
-            if before is not None:
+        standing, place = kept.standing, self._place(kept)
+        if standing.state == OK:
+            if at_ms - (standing.resolved_ms or 0) > FORGOTTEN_AFTER_MS:
                 del self.kept[key]
                 step.gone[key] = standing.sequence
             return
+        if place in published.records:
+            self._missing_ms.pop(key, None)
+            return
+        if place is not None and at_ms - self._missing_ms.setdefault(key, at_ms) <= LONGEST_GAP_MS:
+            return
+        self._missing_ms.pop(key, None)
+        standing, changes = end(standing, at_ms, "rule_removed" if place is None else "gone")
+        told = [
+            ended_record(kept.alert, change, at_ms, published.completeness)
+            for change in changes if kept.alert is not None
+        ]  # fmt: skip
+        self._keep(key, msgspec.structs.replace(kept, standing=standing), told, step)
+
+    def _keep(self, key: str, kept: Kept, told: list[AlertRecord], step: Step) -> None:
+        if told:
+            kept = msgspec.structs.replace(kept, alert=told[-1])
+            step.told.extend(told)
+        before = self.kept.get(key)
+        if kept.standing.state == OK and kept.standing.resolved_ms is None:
+            if before is not None:  # it waited in vain
+                del self.kept[key]
+                step.gone[key] = 0
+            return
         self.kept[key] = kept
-        if before is None or told or _lasting(before.standing) != _lasting(standing):
+        if before is None or told or _lasting(before.standing) != _lasting(kept.standing):
             step.kept[key] = kept
 
 

@@ -37,8 +37,14 @@ def record(
     )  # fmt: skip
 
 
-def published(second: float, *records: SnapshotRecord, of: Completeness | None = None) -> Published:
-    return Published(START_MS + round(second * S), of or complete(), {one.key: one for one in records})
+def published(
+    second: float, *records: SnapshotRecord, of: Completeness | None = None, age_s: float = 0
+) -> Published:
+    """As of that second, looked at so many seconds later."""
+    as_of_ms = START_MS + round(second * S)
+    return Published(
+        as_of_ms, as_of_ms + round(age_s * S), of or complete(), {one.key: one for one in records}
+    )
 
 
 def ctr(second: float, kpi: Kpi, segment: str = "all", site: str = "shop") -> SnapshotRecord:

@@ -20,6 +20,7 @@ from stream.pipeline.alerts import (
     decode_kept,
     encode_kept,
 )
+from stream.pipeline.take_snapshot import Completeness
 from tests.alerts.published import CTR, FINE, LOW, START_MS, UNSURE, S, complete, ctr, published, views
 
 NOTHING = NoBaselines()
@@ -86,21 +87,35 @@ def test_by_the_interval_few_figures_do_not_fire_by_the_value_they_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "current"), [("catching_up", 0), ("stale", 1), ("partial", 0)], ids=str
-)  # fmt: skip
-def test_an_incomplete_snapshot_neither_fires_nor_clears(status: str, current: int) -> None:
+    ("of", "age_s"),
+    [
+        (complete("catching_up", 0), 5.1),
+        (complete("stale"), 0),
+        (complete("partial", 0), 0),
+        (complete("partial", 0, lost=7), 5.1),
+    ],
+)
+def test_an_incomplete_snapshot_neither_fires_nor_clears(of: Completeness, age_s: float) -> None:
     judge = Judge(msgspec.structs.replace(CTR, for_ms=0))
-    judge.look(published(0, ctr(0, LOW), of=complete(status, current)))
+    judge.look(published(0, ctr(0, LOW), of=of, age_s=age_s))
     assert judge.told == []
     judge.look(published(10, ctr(0, LOW)))
-    judge.look(published(20, ctr(20, FINE), of=complete(status, current)))
-    judge.look(published(2000, of=complete(status, current)))
+    judge.look(published(20, ctr(20, FINE), of=of, age_s=age_s))
+    judge.look(published(2000, of=of, age_s=age_s))
     assert short(judge.told) == [("firing", "limit", "shop|ctr-low|all")]
 
 
-def test_what_was_lost_for_good_does_not_silence_for_good() -> None:
+@pytest.mark.parametrize(
+    ("of", "age_s"),
+    [
+        (complete("catching_up", 0), 4.9),
+        (complete("partial", 1, lost=7), 60),
+        (complete("partial", 0, lost=7), 4.9),
+    ],
+)
+def test_what_is_nearly_read_or_lost_for_good_silences_nothing(of: Completeness, age_s: float) -> None:
     judge = Judge(msgspec.structs.replace(CTR, for_ms=0))
-    assert judge.look(published(0, ctr(0, LOW), of=complete("partial", lost=7)))
+    assert judge.look(published(0, ctr(0, LOW), of=of, age_s=age_s))
 
 
 def test_each_value_of_a_dimension_is_a_series_and_what_is_left_over_is_none() -> None:
@@ -126,8 +141,8 @@ def test_a_segment_that_is_not_published_for_a_minute_is_resolved() -> None:
     alerting = Alerting(rules)
     assert alerting.look(published(0, ctr(0, LOW)), NOTHING).told
     for second in (10, 60):
-        assert alerting.look(published(second, views(0, 1)), NOTHING).told == []
-    [told] = alerting.look(published(71, views(0, 1)), NOTHING).told
+        assert alerting.look(published(second, views(0, 1, "blog")), NOTHING).told == []
+    [told] = alerting.look(published(71, views(0, 1, "blog")), NOTHING).told
     assert (told.state, told.cause, told.observed) == ("resolved", "gone", None)
     assert told.summary == "Click-through rate, site shop, window 1h: not published any more"
 

@@ -134,6 +134,25 @@ async def test_who_does_not_publish_and_who_has_no_rules_does_nothing(store: Mem
     assert (store.board.alerts_epoch, run.topic.outputs, idle.topic.outputs) == (0, [], [])
 
 
+@pytest.mark.parametrize("stored", [b"of another version", b""])
+async def test_what_cannot_be_judged_does_not_stop_the_worker(store: MemoryStore, stored: bytes) -> None:
+    run = Run(store, Topic(), NOW)
+    store.board.alerts["shop|ctr-low|all"] = stored
+    await run.tick(FIRES)
+    del store.board.alerts["shop|ctr-low|all"]
+    await run.tick(FIRES)
+    assert run.topic.outputs == [], "not before a minute is over"
+    await run.tick(FIRES, after_ms=60_000)
+    assert [state for _, state in told(run.topic)] == ["firing"]
+
+
+async def test_a_surprise_does_not_stop_the_worker_either(store: MemoryStore) -> None:
+    run = Run(store, Topic(), NOW)
+    await run.tick(published(0, ctr(0, cast(Any, "no figure"))))
+    await run.tick(FIRES, after_ms=60_000)
+    assert [state for _, state in told(run.topic)] == ["firing"]
+
+
 async def test_alerts_of_rules_that_are_no_more_are_ended_also_when_none_is_left(store: MemoryStore) -> None:
     topic = Topic()
     await Run(store, topic, NOW).tick(FIRES)
