@@ -18,6 +18,7 @@ from schemas.headers import SNAPSHOT_SCHEMA, snapshot_identity
 from schemas.keys import split_key
 from schemas.topics import KPI_SNAPSHOTS
 from stream.core.event_time import has_passed
+from stream.kafka.effort import Effort
 from stream.kafka.log_probe import ProbeFailed
 from stream.kafka.log_reader import read_topic
 from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputProducer
@@ -89,6 +90,7 @@ class Publisher:
         self._header_at_ms = 0
         self._was_current = False
         self._failed_at_ms = 0
+        self._effort = Effort()
 
     async def tick(self, active: bool) -> None:
         """Publish when we are the publisher and something is due."""
@@ -97,9 +99,12 @@ class Publisher:
             if not active and self._published is not None:
                 await self._step_down()
             return
+        if not self._effort.is_rested(now_ms):
+            return
         try:
             published = self._published or await self._take_over(now_ms)
             await self._publish(published, now_ms)
+            self._effort.end_round(now_ms)
         except (TimeoutError, StoreUnreachable, KafkaError, ProbeFailed, Fenced, OSError) as error:
             log.warning("snapshots wait", reason=str(error) or repr(error))
             self._failed_at_ms = now_ms
@@ -162,7 +167,8 @@ class Publisher:
         settled = snapshot.current and not self._was_current
         self._was_current = snapshot.current
         due = self._due(published, now_ms, settled=settled)
-        renewed = published.records.renew(snapshot, due, now_ms, everything=settled)
+        with self._effort.work():
+            renewed = published.records.renew(snapshot, due, now_ms, everything=settled)
         leftovers = [
             key for key in published.leftovers
             if key not in published.records.records and _window_of(key) in due
@@ -175,9 +181,13 @@ class Publisher:
 
     async def _look(self, followed: Followed, now_ms: int) -> Snapshot:
         """Read what the partitions have written since the last look."""
-        lost = followed.take(await self._board.read_changes(followed.seen))
+        changes = await self._board.read_changes(followed.seen)
+        with self._effort.work():
+            lost = followed.take(changes)
         if lost:
-            followed.take(await self._board.read_partials(lost))
+            whole = await self._board.read_partials(lost)
+            with self._effort.work():
+                followed.take(whole)
         return look_at_heads(followed.heads, self._partitions, now_ms)
 
     def _may_add_up(self, snapshot: Snapshot, now_ms: int) -> bool:
@@ -203,7 +213,8 @@ class Publisher:
         gone: list[str], now_ms: int,
     ) -> None:  # fmt: skip
         sequence = max(published.sequence + 1, now_ms)
-        values = {key: encode_record(record, sequence, now_ms) for key, record in changed.items()}
+        with self._effort.work():
+            values = {key: encode_record(record, sequence, now_ms) for key, record in changed.items()}
         header = encode_header(snapshot, sequence, now_ms)
         if not await self._board.write(published.token, sequence, header, values, gone):
             raise Fenced("another publisher has taken over")

@@ -7,6 +7,7 @@ again what is not known to have left: the same bytes under the same identity.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -26,6 +27,7 @@ from stream.pipeline.take_results import GONE
 log = structlog.get_logger("latido.kafka")
 
 _PAUSE_MS = 1_000
+_REST_PER_WORK = 19
 
 
 class _Stored(msgspec.Struct):
@@ -78,7 +80,11 @@ class ResultsPublisher:
         self._looked_at_ms, self._rest_ms = now_ms, self._every_ms
         try:
             leave = self._leave or await self._take_over(now_ms)
+            began_s = time.monotonic()
             await self._publish(leave, now_ms)
+            # Reading a backlog everything changes: then the numbers of hours come less often, not the events.
+            took_ms = int((time.monotonic() - began_s) * 1000)
+            self._rest_ms = max(self._every_ms, _REST_PER_WORK * took_ms)
         except (TimeoutError, StoreUnreachable, StateTorn, KafkaError, Fenced, OSError) as error:
             log.warning("settled results wait", reason=str(error) or repr(error))
             self._rest_ms = min(_PAUSE_MS, self._every_ms)
