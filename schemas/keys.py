@@ -17,7 +17,9 @@ _PLAIN: Final = "".join(sorted({" ", *string.punctuation} - {"%", SEPARATOR}))
 
 def join_key(*parts: str) -> str:
     """Return the parts percent-encoded and joined; ASCII, and different for different parts."""
-    return SEPARATOR.join([part if _is_plain(part) else quote(part, safe=_PLAIN) for part in parts])
+    if _is_plain("".join(parts)):
+        return SEPARATOR.join(parts)
+    return SEPARATOR.join([quote(part, safe=_PLAIN) for part in parts])
 
 
 def split_key(key: str) -> tuple[str, ...]:

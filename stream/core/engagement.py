@@ -5,11 +5,11 @@ A session counts in the bucket of its last event: open ones by number and pages,
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import lru_cache
 
 from stream.core.dimensions import SESSION_DIMENSIONS
 from stream.core.kpi import GA4, OURS, PAIR, WAA, WHOLE, Count, Definition, Mean, Rate
+from stream.core.lanes import Lanes
 from stream.core.sessions import Session, is_bounce, is_engaged
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import OF_VISITORS, Counts
@@ -42,11 +42,34 @@ _LOW_BITS = 32
 _LOW_MASK = (1 << _LOW_BITS) - 1
 
 
-def ended_counts(session: Session) -> list[tuple[str, int]]:
+# An ended session adds to most of these: together in one number, small because the commonest come first.
+ENDED_LANES = Lanes("#ended", (
+    ENDED, ENDED_PAGES, ENDED_PAGES_SQUARED, f"{PAGES_HISTOGRAM}1", f"{DURATION_HISTOGRAM}0", BOUNCES,
+    ENGAGED, f"{PAGES_HISTOGRAM}2", ENDED_MS, ENDED_MS_SQUARED_LOW, ENDED_MS_SQUARED_HIGH, CONVERTED, ACTIVE,
+    f"{PAGES_HISTOGRAM}3", f"{PAGES_HISTOGRAM}0",
+    PINGED, ENGAGED_MS, ENGAGED_MS_SQUARED_LOW, ENGAGED_MS_SQUARED_HIGH,
+))  # fmt: skip
+OPEN_LANES = Lanes("#open", (OPEN, OPEN_PAGES))
+_ONE = {metric: ENDED_LANES.one(metric) for metric in ENDED_LANES.metrics}
+ONE_OPEN, ONE_OPEN_PAGE = OPEN_LANES.one(OPEN), OPEN_LANES.one(OPEN_PAGES)
+
+
+def ended_counts(session: Session) -> tuple[tuple[str, int], ...]:
     """(metric, count) of everything an ended session contributes: the same in each of its segments."""
-    row: defaultdict[str, int] = defaultdict(int)
-    add_ended(row, session, 1)
-    return list(row.items())
+    pages, duration_ms = session.page_views, session.last_ms - session.first_ms
+    packed, named = _of_size(pages, duration_ms) if duration_ms else _of_one_instant(pages)
+    if is_bounce(session):
+        packed += _ONE[BOUNCES]
+    if is_engaged(session):
+        packed += _ONE[ENGAGED]
+    if session.goals:
+        packed += _ONE[CONVERTED]
+    if session.clicks or session.form_submissions:
+        packed += _ONE[ACTIVE]
+    if session.engaged_ms:
+        of_pings, bucket = _of_pings(session.engaged_ms)
+        return (ENDED_LANES.name, packed + of_pings), *named, bucket
+    return (ENDED_LANES.name, packed), *named
 
 
 def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
@@ -54,36 +77,39 @@ def add_ended(row: dict[str, int], session: Session, sign: int) -> None:
 
     `row` gives 0 for metrics it does not hold, as a defaultdict does.
     """
-    pages, duration_ms = session.page_views, session.last_ms - session.first_ms
-    row[ENDED] += sign
-    row[ENDED_PAGES] += sign * pages
-    row[ENDED_PAGES_SQUARED] += sign * pages * pages
-    row[_pages_metric(pages)] += sign
-    row[_duration_metric(duration_ms)] += sign
-    if duration_ms:  # many a session is one event
-        row[ENDED_MS] += sign * duration_ms
-        squared = duration_ms * duration_ms
-        row[ENDED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
-        row[ENDED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
-    if is_bounce(session):
-        row[BOUNCES] += sign
-    if is_engaged(session):
-        row[ENGAGED] += sign
-    if session.goals:
-        row[CONVERTED] += sign
-    if session.clicks or session.form_submissions:
-        row[ACTIVE] += sign
-    if session.engaged_ms:
-        _add_engaged(row, session.engaged_ms, sign)
+    for metric, n in ended_counts(session):
+        row[metric] += sign * n
 
 
-def _add_engaged(row: dict[str, int], engaged_ms: int, sign: int) -> None:
+def _of_size(pages: int, duration_ms: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """What pages and duration come to, packed, and by name the buckets of histograms that have no lane."""
+    squared = duration_ms * duration_ms
+    packed = _ONE[ENDED] + pages * _ONE[ENDED_PAGES] + pages * pages * _ONE[ENDED_PAGES_SQUARED]
+    packed += duration_ms * _ONE[ENDED_MS]
+    packed += (squared & _LOW_MASK) * _ONE[ENDED_MS_SQUARED_LOW]
+    packed += (squared >> _LOW_BITS) * _ONE[ENDED_MS_SQUARED_HIGH]
+    named = []
+    for metric in (_pages_metric(pages), _duration_metric(duration_ms)):
+        if metric in _ONE:
+            packed += _ONE[metric]
+        else:
+            named.append((metric, 1))
+    return packed, tuple(named)
+
+
+@lru_cache(maxsize=256)
+def _of_one_instant(pages: int) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Many a session is one event."""
+    return _of_size(pages, 0)
+
+
+def _of_pings(engaged_ms: int) -> tuple[int, tuple[str, int]]:
+    """The same for the time a page was in front."""
     squared = engaged_ms * engaged_ms
-    row[PINGED] += sign
-    row[ENGAGED_MS] += sign * engaged_ms
-    row[ENGAGED_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
-    row[ENGAGED_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
-    row[f"{ENGAGED_HISTOGRAM}{bucket_of(engaged_ms)}"] += sign
+    packed = _ONE[PINGED] + engaged_ms * _ONE[ENGAGED_MS]
+    packed += (squared & _LOW_MASK) * _ONE[ENGAGED_MS_SQUARED_LOW]
+    packed += (squared >> _LOW_BITS) * _ONE[ENGAGED_MS_SQUARED_HIGH]
+    return packed, (f"{ENGAGED_HISTOGRAM}{bucket_of(engaged_ms)}", 1)
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from stream.core.dimensions import ARRIVAL_DIMENSIONS
 from stream.core.engagement import ENDED, OPEN, VISITORS
 from stream.core.kpi import GA4, OURS, WAA, WHOLE, Count, Definition, Mean, Rate
+from stream.core.lanes import Lanes
 from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.statistics import bucket_of, mean, rate
 from stream.core.windows import ALL_TIME, DAY, MONTH, OF_VISITORS, SETTLED, Counts
@@ -33,14 +34,16 @@ RETURN_METRICS = frozenset(
     f"{AWAY_HISTOGRAM}{bucket}" for bucket in range(bucket_of(LONGEST_MEMORY_MS // HOUR_MS + 1) + 1)
 ) | {RETURNS, AWAY_MS, AWAY_MS_SQUARED_HIGH, AWAY_MS_SQUARED_LOW}
 
+RETURN_LANES = Lanes("#returns", (RETURNS, AWAY_MS, AWAY_MS_SQUARED_LOW, AWAY_MS_SQUARED_HIGH))
+_ONE_RETURN, _ONE_MS, _ONE_SQUARED_LOW, _ONE_SQUARED_HIGH = map(RETURN_LANES.one, RETURN_LANES.metrics)
+
 
 def add_return(row: dict[str, int], away_ms: int, sign: int) -> None:
     """Add (sign 1) or retract (-1) a visit that began `away_ms` after the one before."""
     squared = away_ms * away_ms
-    row[RETURNS] += sign
-    row[AWAY_MS] += sign * away_ms
-    row[AWAY_MS_SQUARED_HIGH] += sign * (squared >> _LOW_BITS)
-    row[AWAY_MS_SQUARED_LOW] += sign * (squared & _LOW_MASK)
+    packed = _ONE_RETURN + away_ms * _ONE_MS
+    packed += (squared >> _LOW_BITS) * _ONE_SQUARED_HIGH + (squared & _LOW_MASK) * _ONE_SQUARED_LOW
+    row[RETURN_LANES.name] += sign * packed
     row[_away_metric((away_ms + HOUR_MS // 2) // HOUR_MS)] += sign
 
 

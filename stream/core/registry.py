@@ -7,6 +7,7 @@ from functools import lru_cache
 from stream.core import conversion, csat, ctr, engagement, funnels, loyalty, nps
 from stream.core.dimensions import is_pair, windows_of
 from stream.core.kpi import PAIR, WHOLE, Definition, Kpi
+from stream.core.packed import spelled_out
 from stream.core.windows import Counts
 
 FAMILIES: dict[str, tuple[Definition, ...]] = {
@@ -51,4 +52,6 @@ def results_before(window: str, dimension: str, counts: Counts, everyone: Counts
 
 def results(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
     """Every KPI of a segment from its counts, and those of its whole site in the same window."""
-    return {one.id: one.compute(counts, everyone) for one in that_apply(window, dimension)}
+    counts = spelled_out(counts)
+    site = spelled_out(everyone) if dimension in of_whole_site() else counts
+    return {one.id: one.compute(counts, site) for one in that_apply(window, dimension)}

@@ -8,7 +8,6 @@ else in that of its own time; a visitor once in each window; an answer if it is 
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from collections.abc import Iterable
 
 from stream.core import conversion, csat, engagement, loyalty, nps
@@ -17,13 +16,13 @@ from stream.core.event_time import NEVER_MS
 from stream.core.policy import MINUTE_MS, SECOND_MS, Policy
 from stream.core.sessions import ENDED, GONE, Session, is_overlong
 from stream.core.surveys import Answer, History
-from stream.core.tallies import Rows, SegmentTally, sum_of
-from stream.core.windows import TEN_SECONDS_MS, Counts, add
+from stream.core.tallies import Rows, SegmentTally
+from stream.core.windows import TEN_SECONDS_MS, Counts, add, add_under
 
 # Dated in rolling windows by what may still move: the last event, the latest conversion or answer. Settled
 # windows count the same things by other rules (`SegmentTally.sessions`, `hours` and `inside`).
 ROLLING_ONLY = frozenset({
-    engagement.VISITORS, engagement.OPEN, engagement.OPEN_PAGES, conversion.CONVERTED_VISITORS,
+    engagement.VISITORS, engagement.OPEN_LANES.name, conversion.CONVERTED_VISITORS,
     loyalty.VISIT_PAIRS, *nps.OF_AN_ANSWER, *csat.OF_AN_ANSWER,
 })  # fmt: skip
 
@@ -32,25 +31,22 @@ VISIT = ""  # the name under which a visitor's presence is noted; no goal has it
 
 def take_settled(tally: SegmentTally, calendar: Calendar) -> dict[Window, Counts]:
     """What the pending counts of a segment add to settled windows; to be taken before they are settled."""
-    hours: defaultdict[int, list[Counts]] = defaultdict(list)
+    hours: dict[int, Counts] = {}
     for bucket, row in tally.rows.items():
         dated = {metric: n for metric, n in row.items() if metric not in ROLLING_ONLY}
         if dated:
-            hours[calendar.hour(bucket * TEN_SECONDS_MS)].append(dated)
+            add_under(hours, calendar.hour(bucket * TEN_SECONDS_MS), dated)
     for (_, hour), row in tally.sessions.items():
-        hours[hour].append(row)
+        add_under(hours, hour, row)
     for hour, row in tally.hours.items():
-        hours[hour].append(row)
-    found: defaultdict[Window, list[Counts]] = defaultdict(list)
-    for hour, rows in hours.items():
-        counts = sum_of(rows)
-        found["hour", hour].append(counts)
-        found["day", calendar.day(hour)].append(counts)
+        add_under(hours, hour, row)
+    found: dict[Window, Counts] = {("hour", hour): counts for hour, counts in hours.items()}
+    for hour, counts in hours.items():
+        add_under(found, ("day", calendar.day(hour)), counts)
     for window, row in tally.inside.items():
-        found[window].append(row)
-    sums = {window: sum_of(rows) for window, rows in found.items()}
+        add_under(found, window, row)
     tally.hours, tally.inside = Rows(), Rows()
-    return {window: counts for window, counts in sums.items() if any(counts.values())}
+    return {window: counts for window, counts in found.items() if counts}
 
 
 class SettledCounts:
@@ -99,12 +95,20 @@ class Waiting:
             second = session.last_ms // SECOND_MS
             if second < self._passed:
                 return
-            leaving = self._leaving.get(second)
-            if leaving is None:
-                leaving = self._leaving[second] = {}
-                heapq.heappush(self._seconds, second)
+            leaving = self._leaving_in(second)
             leaving[minute] = leaving.get(minute, 0) + sign
         self._add(minute, sign)
+
+    def end(self, session: Session) -> None:
+        """An open session ends: it leaves with the second of its last event."""
+        if is_overlong(session, self._policy):
+            return
+        minute, second = session.first_ms // MINUTE_MS, session.last_ms // SECOND_MS
+        if second < self._passed:
+            self._add(minute, -1)
+            return
+        leaving = self._leaving_in(second)
+        leaving[minute] = leaving.get(minute, 0) + 1
 
     def begin(self, first_ms: int) -> None:
         """A new session, open."""
@@ -122,6 +126,13 @@ class Waiting:
     def earliest_ms(self) -> int | None:
         """A time at or before which none of them begins: the first minute that holds one."""
         return min(self._starts) * MINUTE_MS if self._starts else None
+
+    def _leaving_in(self, second: int) -> dict[int, int]:
+        leaving = self._leaving.get(second)
+        if leaving is None:
+            leaving = self._leaving[second] = {}
+            heapq.heappush(self._seconds, second)
+        return leaving
 
     def _add(self, minute: int, n: int) -> None:
         total = self._starts.get(minute, 0) + n

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain, compress
-from typing import Generic, TypeVar
+from typing import Generic
 
 import msgspec
 
@@ -15,6 +15,7 @@ from stream.core.engagement import VISITORS
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
 from stream.core.loyalty import RETURN_METRICS, VISITORS_OF_DAY
+from stream.core.packed import names_kept
 from stream.core.policy import HOUR_MS
 from stream.core.registry import metrics_of, that_apply
 from stream.core.windows import (
@@ -26,9 +27,11 @@ from stream.core.windows import (
     SERIES,
     TEN_SECONDS_MS,
     Counts,
+    K,
     Series,
     SlidingSum,
     add,
+    add_under,
     between,
 )
 
@@ -39,7 +42,8 @@ Metrics = frozenset[str] | None  # None: all of them
 def _by_hour(series: Series, dimension: str) -> frozenset[str]:
     """The metrics of a series of hours: what the KPIs of its longest window are computed from."""
     metrics = metrics_of(series.windows[-1].name, dimension)
-    return metrics & RETURN_METRICS if series.kind == RETURNS_KIND else metrics - RETURN_METRICS
+    of_series = metrics & RETURN_METRICS if series.kind == RETURNS_KIND else metrics - RETURN_METRICS
+    return names_kept(of_series)
 
 
 @lru_cache(maxsize=1024)
@@ -65,9 +69,6 @@ class Settled(msgspec.Struct):
     touched: dict[str, set[int]] = {}
     forgotten: dict[str, list[int]] = {}
     windows: set[str] = set()
-
-
-K = TypeVar("K")
 
 
 class Rows(dict[K, defaultdict[str, int]], Generic[K]):
@@ -120,6 +121,7 @@ class _Buckets:
         for before in self._before.values():
             before.high = NEVER_MS
         self._sums = [*self._now.items(), *self._before.items()]
+        self._newest = (True,) * len(self._now) + (False,) * len(self._before)
 
     def has(self, window: str) -> bool:
         return window in self._now
@@ -171,16 +173,19 @@ class _Buckets:
         """
         touched: set[int] = set()
         first = self._edge - self.series.kept
-        together: dict[tuple[bool, ...], list[Counts]] = {}  # rows under the same windows
+        newest = self._edge - self.series.windows[0].buckets
+        together: dict[tuple[bool, ...], Counts] = {}  # rows under the same windows
         for bucket, row in self._wanted(rows):
             if bucket < first:
                 continue
             add(self.counts.setdefault(bucket, {}), row)
             touched.add(bucket)
-            coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
-            together.setdefault(coverage, []).append(row)
-        for coverage, covered in together.items():
-            counts = sum_of(covered)
+            if bucket >= newest:  # in every window, and in none before it
+                coverage = self._newest
+            else:
+                coverage = tuple([sliding.covers(bucket) for _, sliding in self._sums])
+            add_under(together, coverage, row)
+        for coverage, counts in together.items():
             for name, sliding in compress(self._sums, coverage):
                 add(sliding.counts, counts)
                 changed.add(name)
@@ -203,20 +208,10 @@ class _Buckets:
 
 def _in_buckets(rows: Iterable[tuple[int, Counts]], factor: int) -> dict[int, Counts]:
     """Rows of buckets that are `factor` times as wide."""
-    found: dict[int, list[Counts]] = {}
+    found: dict[int, Counts] = {}
     for bucket, row in rows:
-        found.setdefault(bucket // factor, []).append(row)
-    return {bucket: sum_of(together) for bucket, together in found.items()}
-
-
-def sum_of(rows: Sequence[Counts]) -> Counts:
-    """The sum of one or more rows. Not to be changed: of one row it is the row itself."""
-    if len(rows) == 1:
-        return rows[0]
-    total = dict(rows[0])
-    for row in rows[1:]:
-        add(total, row)
-    return total
+        add_under(found, bucket // factor, row)
+    return found
 
 
 class SegmentTally(Pending):
@@ -232,6 +227,7 @@ class SegmentTally(Pending):
         self.total: Counts = {}
         self.series = {series.kind: _Buckets(series, metrics) for series, metrics in series_of(dimension)}
         self._widths = sorted({series.series.bucket_ms for series in self.series.values()})
+        self._settled_ms = NEVER_MS  # where the windows end
         self._still_until_ms: int | None = FOREVER_MS  # None: not known since it changed
         self._today = 0
 
@@ -239,6 +235,8 @@ class SegmentTally(Pending):
         """Nothing is pending, and nothing slides out of or into a window that ends at `end_ms`."""
         if self.rows or self.sessions or self.hours or self.inside:
             return False
+        if end_ms <= self._settled_ms:
+            return True
         if self._still_until_ms is None:
             self._still_until_ms = min(buckets.still_until_ms for buckets in self.series.values())
         return end_ms <= self._still_until_ms
@@ -278,7 +276,7 @@ class SegmentTally(Pending):
         if DAY in found.windows and self._today != self._visitors_of_day():
             self._today = self._visitors_of_day()
             found.windows.add(MONTH)
-        self._still_until_ms = None
+        self._settled_ms, self._still_until_ms = end_ms, None
         return found
 
     def _take_rows(self) -> dict[int, Mapping[int, Counts]]:

@@ -7,8 +7,7 @@ older than the memory may be forgotten without changing any number.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from stream.core.event_time import NEVER_MS
 from stream.core.policy import DAY_MS, HOUR_MS
@@ -28,8 +27,8 @@ def remember(past: Past | None, session: Session, memory_ms: int) -> Past:
     """The profile after one more final visit, the latest."""
     if past is None or not is_known(past.last_ms, session, memory_ms):
         return Past(session.first_ms, 1, session.first_ms, session.last_ms, session.converted)
-    hours = Counter(past.hours or {})
-    hours[past.last_ms // HOUR_MS] += 1
+    hours = dict(past.hours or {})
+    _add_hour(hours, past.last_ms)
     oldest = session.last_ms // HOUR_MS - REACH_HOURS
     return Past(
         past.first_ms, past.visits + 1, session.first_ms, session.last_ms,
@@ -57,16 +56,21 @@ def visit_number(visitor: Visitor, session: Session, memory_ms: int) -> int:
     return 1 + len(earlier) + (past.visits if past is not None else 0)
 
 
-def hours_before(
-    session: Session, earlier: Sequence[Session], past: Past | None
-) -> Iterator[tuple[int, int]]:
+def hours_before(session: Session, earlier: Sequence[Session], past: Past | None) -> list[tuple[int, int]]:
     """(hour, number of visits that ended in it) within reach of the beginning of the session."""
     oldest = session.first_ms // HOUR_MS - REACH_HOURS
-    hours = Counter(one.last_ms // HOUR_MS for one in earlier)
+    hours: dict[int, int] = {}
     if past is not None:
-        hours[past.last_ms // HOUR_MS] += 1
         hours.update(past.hours or {})
-    return ((hour, n) for hour, n in hours.items() if hour >= oldest)
+        _add_hour(hours, past.last_ms)
+    for one in earlier:
+        _add_hour(hours, one.last_ms)
+    return [(hour, n) for hour, n in hours.items() if hour >= oldest]
+
+
+def _add_hour(hours: dict[int, int], t: int) -> None:
+    hour = t // HOUR_MS
+    hours[hour] = hours.get(hour, 0) + 1
 
 
 def latest_conversion(goal: str, earlier: Sequence[Session], past: Past | None) -> int | None:

@@ -7,7 +7,7 @@ same sum, retract is the sum with a minus. Ratios are never stored. `tallies.py`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -96,6 +96,18 @@ def add(counts: Counts, more: Mapping[str, int], sign: int = 1) -> None:
             counts[metric] = total
         else:
             counts.pop(metric, None)
+
+
+K = TypeVar("K")
+
+
+def add_under(sums: dict[K, Counts], key: K, more: Mapping[str, int]) -> None:
+    """Add `more` to the counts under a key; it is copied, never kept. What is nothing is not opened."""
+    counts = sums.get(key)
+    if counts is not None:
+        add(counts, more)
+    elif opened := {metric: n for metric, n in more.items() if n}:
+        sums[key] = opened
 
 
 class SlidingSum:

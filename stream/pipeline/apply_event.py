@@ -16,6 +16,8 @@ from stream.pipeline.count_visits import count_conversion
 from stream.pipeline.join_session import count_inside, presence
 from stream.pipeline.partition_state import PartitionState, Site
 
+_OPEN = engagement.OPEN_LANES.name
+
 
 def apply_member(state: PartitionState, topic: int, event: Event, t: int) -> None:
     """An event that is not a survey answer. Dispatches by type."""
@@ -31,7 +33,7 @@ def _view(state: PartitionState, site: Site, visitor: Visitor, topic: int, event
     session = presence(state, site, visitor, topic, event, t)
     site.everyone.rows[t // TEN_SECONDS_MS][engagement.PAGE_VIEWS] += 1
     pending = site.pending_of(session.origin, state.policy.dimension_values)
-    pending.rows[session.last_ms // TEN_SECONDS_MS][engagement.OPEN_PAGES] += 1
+    pending.rows[session.last_ms // TEN_SECONDS_MS][_OPEN] += engagement.ONE_OPEN_PAGE
     session.page_views += 1
     if session.events == 1:
         session.exit_ms, session.exit_id, session.exit_page = t, event.event_id, session.entry_page

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.topics import INPUT_TOPICS
 from stream.core.event_time import NEVER_MS
+from stream.core.packed import decode_counts, encode_counts, encode_sums
 from stream.core.policy import Policy
 from stream.core.registry import that_apply
 from stream.core.sessions import ENDED, OPEN, Past, Visitor
@@ -35,7 +36,6 @@ _decode_visitor = msgspec.msgpack.Decoder(Visitor).decode
 decode_past = msgspec.msgpack.Decoder(Past).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
 _decode_scores = msgspec.msgpack.Decoder(list[Score]).decode
-_decode_counts = msgspec.msgpack.Decoder(Counts).decode
 _decode_head = msgspec.msgpack.Decoder(PartitionHead).decode
 
 
@@ -78,10 +78,12 @@ def take_changes(state: PartitionState, commit_name: str, waiting: set[tuple[str
         for field in forgotten:
             if puts[Table.DEDUPE].pop(field, None) is None:
                 drops[Table.DEDUPE].append(field)
+    end_ms = state.window_end_ms
     for site in state.sites.values():
         site.spread(state.policy.dimension_values)
         for name, tally in site.segments.items():
-            _tally_changes(state, site, name, tally, puts, drops, waiting)
+            if not tally.settled_at(end_ms):
+                _tally_changes(state, site, name, tally, end_ms, puts, drops, waiting)
     state.touched, state.parted, state.forgotten = {}, {}, []
     state.touched_histories, state.histories = {}, {}
     state.touched_people, state.people = {}, {}
@@ -106,25 +108,23 @@ def _visitor_changes(
 
 
 def _tally_changes(
-    state: PartitionState, site: Site, name: str, tally: SegmentTally,
+    state: PartitionState, site: Site, name: str, tally: SegmentTally, end_ms: int,
     puts: dict[Table, dict[str, bytes]], drops: dict[Table, list[str]], waiting: set[tuple[str, str, str]],
 ) -> None:  # fmt: skip
-    if tally.settled_at(state.window_end_ms):
-        return
     collect_settled(state, site, name, tally)
-    settled = tally.settle(state.window_end_ms)
+    settled = tally.settle(end_ms)
     for kind, buckets in settled.touched.items():
         store = tally.series[kind].counts
         for bucket in buckets:
             field = _bucket_field(kind, bucket, site.site_id, name)
             if store[bucket]:
-                puts[Table.BUCKETS][field] = _encode(store[bucket])
+                puts[Table.BUCKETS][field] = encode_counts(store[bucket])
             else:
                 drops[Table.BUCKETS].append(field)
     for kind, gone in settled.forgotten.items():
         drops[Table.BUCKETS] += [_bucket_field(kind, bucket, site.site_id, name) for bucket in gone]
     if ALL_TIME in settled.windows:
-        puts[Table.TOTALS][_segment_field(site.site_id, name)] = _encode(tally.total)
+        puts[Table.TOTALS][_segment_field(site.site_id, name)] = encode_counts(tally.total)
     waiting.update((window, site.site_id, name) for window in settled.windows)
 
 
@@ -160,7 +160,7 @@ def take_windows(
         field = f"{window}|{_segment_field(site_id, name)}"
         names.append(field)
         if sums[0] or sums[1] or name == ALL:
-            puts[field] = _encode(sums)
+            puts[field] = encode_sums(*sums)
         else:
             drops.append(field)
     waiting.clear()
@@ -249,12 +249,12 @@ def _restore_tallies(state: PartitionState, stored: Stored) -> None:
     for field, value in stored.tables.get(Table.BUCKETS, {}).items():
         kind, bucket, rest = field.split("|", 2)
         of_segment = stored_buckets.setdefault(_parse_segment_field(rest), {})
-        of_segment.setdefault(kind, {})[int(bucket)] = _decode_counts(value)
+        of_segment.setdefault(kind, {})[int(bucket)] = decode_counts(value)
     for field, value in stored.tables.get(Table.TOTALS, {}).items():
         site_id, name = _parse_segment_field(field)
         site = state.site(site_id)
         tally = site.everyone if name == ALL else site.admit(name)
-        tally.restore(stored_buckets.get((site_id, name), {}), _decode_counts(value))
+        tally.restore(stored_buckets.get((site_id, name), {}), decode_counts(value))
 
 
 def admit_visitor(state: PartitionState, site_id: str, visitor_id: str, value: bytes | None) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from schemas.keys import segment_name
 from stream.core import csat, ctr, engagement, nps
+from stream.core.packed import spelled_out
 from stream.core.windows import Counts, add
 from stream.pipeline.partition_state import OTHER
 
@@ -33,6 +34,7 @@ def _named(values: Collection[str]) -> Iterator[str]:
 
 def _size(counts: Counts) -> tuple[int, ...]:
     """Orders the larger first."""
+    counts = spelled_out(counts)
     return tuple([-sum(counts.get(metric, 0) for metric in kind) for kind in (_SESSIONS, _SHOWN, _ANSWERS)])
 
 

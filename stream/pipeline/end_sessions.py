@@ -16,7 +16,7 @@ from stream.core.sessions import (
 )
 from stream.core.settled import final_through_ms
 from stream.core.visitors import remember
-from stream.pipeline.join_session import count_session
+from stream.pipeline.join_session import count_open_as_ended
 from stream.pipeline.partition_state import PartitionState, closing_deadlines, exposure_deadline_ms
 from stream.pipeline.session_record import session_output, tombstone
 
@@ -59,10 +59,7 @@ def _end(state: PartitionState, wall_ms: int | None) -> None:
 
 def _close(state: PartitionState, visitor: Visitor, session: Session) -> None:
     """Count the session as ended instead of open."""
-    site = state.sites[visitor.site_id]
-    count_session(state, site, session, -1)
-    session.phase = ENDED
-    count_session(state, site, session, 1)
+    count_open_as_ended(state, state.sites[visitor.site_id], session)
 
 
 def _publish_waiting(state: PartitionState, wall_ms: int | None) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from stream.core import conversion, engagement, funnels
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event
-from stream.core.policy import Policy, page_path
+from stream.core.policy import MINUTE_MS, Policy, page_path
 from stream.core.sessions import (
+    ENDED,
     GONE,
     OPEN,
     Customer,
@@ -25,6 +26,9 @@ from stream.core.windows import TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
 from stream.pipeline.count_visits import count_visit, count_visits, publish_renumbered, published_numbers
 from stream.pipeline.partition_state import LONG_SESSION, MERGE, PartitionState, Site
+
+_OPEN = engagement.OPEN_LANES.name
+_TENS_PER_MINUTE = MINUTE_MS // TEN_SECONDS_MS
 
 
 def presence(
@@ -47,6 +51,10 @@ def count_inside(
     calendar = site.settled.calendar
     site.hour_ms, site.next_hour_ms = calendar.hour_limits(t)
     hour, before = site.hour_ms, None
+    if latest == NEVER_MS and visitor.inside is None:  # never seen: nothing is counted, and nothing to note
+        for window in (("hour", hour), ("day", calendar.day(hour))):
+            tally.inside[window][conversion.CONVERTED_VISITORS if name else engagement.VISITORS] += 1
+        return
     if latest != NEVER_MS:
         before = calendar.hour(latest * TEN_SECONDS_MS)
     others = [] if visitor.inside is None else visitor.inside.get(name, [])
@@ -67,17 +75,39 @@ def count_inside(
 
 def count_session(state: PartitionState, site: Site, session: Session, sign: int) -> None:
     """Add (or with sign -1 retract) what a session contributes, open or ended, to the bucket it ends in."""
-    bucket, cap = session.last_ms // TEN_SECONDS_MS, state.policy.dimension_values
-    hour = site.settled.calendar.hour(session.first_ms)
+    bucket, hour = session.last_ms // TEN_SECONDS_MS, site.settled.calendar.hour(session.first_ms)
     state.waiting.count(session, sign)
-    pending = site.pending_of(session.origin, cap)
+    pending = site.pending_of(session.origin, state.policy.dimension_values)
     if session.phase == OPEN:
         count_open(pending, bucket, session.page_views, sign)
         pending.hours[hour][engagement.OPEN] += sign
-        return
+    else:
+        _count_ended(state, site, session, pending, bucket, hour, sign)
+
+
+def count_open_as_ended(state: PartitionState, site: Site, session: Session) -> None:
+    """The silence after the session has lasted: from now on it counts as ended, no longer as open."""
+    bucket, hour = session.last_ms // TEN_SECONDS_MS, site.settled.calendar.hour(session.first_ms)
+    pending = site.pending_of(session.origin, state.policy.dimension_values)
+    count_open(pending, bucket, session.page_views, -1)
+    pending.hours[hour][engagement.OPEN] -= 1
+    state.waiting.end(session)
+    session.phase = ENDED
+    _count_ended(state, site, session, pending, bucket, hour, 1)
+
+
+def _count_ended(
+    state: PartitionState, site: Site, session: Session, pending: Pending, bucket: int, hour: int, sign: int
+) -> None:
+    """Add or retract an ended session begun in `hour`: under its origin, its pages, goals and funnels."""
+    cap = state.policy.dimension_values
     counts = engagement.ended_counts(session)
-    for counted in (pending, *site.tallies_of_pages(session, cap)):
-        row = counted.sessions[bucket, hour]
+    row = pending.sessions[bucket, hour]
+    for metric, n in counts:
+        row[metric] += sign * n
+    minute = bucket - bucket % _TENS_PER_MINUTE  # narrower buckets are not kept of pages
+    for tally in site.tallies_of_pages(session, cap):
+        row = tally.sessions[minute, hour]
         for metric, n in counts:
             row[metric] += sign * n
     for goal in session.goals:
@@ -100,9 +130,7 @@ def count_funnels(site: Site, session: Session, policy: Policy, sign: int) -> No
 
 def count_open(pending: Pending, bucket: int, pages: int, sign: int) -> None:
     """Add (or with sign -1 retract) an open session."""
-    row = pending.rows[bucket]
-    row[engagement.OPEN] += sign
-    row[engagement.OPEN_PAGES] += sign * pages
+    pending.rows[bucket][_OPEN] += sign * (engagement.ONE_OPEN + pages * engagement.ONE_OPEN_PAGE)
 
 
 def _join(state: PartitionState, site: Site, visitor: Visitor, topic: int, event: Event, t: int) -> Session:

@@ -37,7 +37,7 @@ LATE_EVENT, ATTRIBUTION, ANSWER_CHANGED = "late_event", "attribution", "answer_c
 LONG_SESSION, MERGE = "long_session", "merge"
 REASONS = (LATE_EVENT, ATTRIBUTION, ANSWER_CHANGED, LONG_SESSION, MERGE)
 OTHER = "(other)"
-_ORIGINS_REMEMBERED = 16_384
+_REMEMBERED = 16_384
 TOPIC_INDEX = {topic: index for index, topic in enumerate(INPUT_TOPICS)}
 
 
@@ -132,6 +132,7 @@ class Site:
         self.segments: dict[str, SegmentTally] = {ALL: self.everyone}
         self._admitted: dict[str, int] = {}  # dimension -> number of values
         self._of_origin: dict[Origin, tuple[SegmentTally, ...]] = {}
+        self._of_page: dict[tuple[str, str], SegmentTally] = {}  # the same for landing and exit pages
         self._pending: dict[Origin, Pending] = {}
         self._arrivals: dict[Origin, Pending] = {}
 
@@ -149,7 +150,7 @@ class Site:
         """Where a session of this origin counts: the whole site, and each dimension value it has."""
         tallies = self._of_origin.get(origin)
         if tallies is None:
-            if len(self._of_origin) >= _ORIGINS_REMEMBERED:
+            if len(self._of_origin) >= _REMEMBERED:
                 self._of_origin.clear()
             said = ((name, origin_value(origin, name)) for name in self._of_origins)
             dimensions = (self.segment(name, value, cap) for name, value in said if value is not None)
@@ -167,9 +168,18 @@ class Site:
 
         Only then: each page view of an open session would touch a segment of its own.
         """
-        said = [(LANDING_PAGE, session.entry_page), (EXIT_PAGE, session.exit_page)]
-        said += ((pair, value_of(session, pair)) for pair in self._page_pairs)
-        return [self.segment(name, value, cap) for name, value in said if value is not None]
+        found: list[SegmentTally] = []
+        for name, page in ((LANDING_PAGE, session.entry_page), (EXIT_PAGE, session.exit_page)):
+            if page is not None:
+                found.append(self._of_page.get((name, page)) or self._page(name, page, cap))
+        said = ((pair, value_of(session, pair)) for pair in self._page_pairs)
+        return found + [self.segment(name, value, cap) for name, value in said if value is not None]
+
+    def _page(self, name: str, page: str, cap: int) -> SegmentTally:
+        tally = self.segment(name, page, cap)
+        if len(self._of_page) < _REMEMBERED:
+            self._of_page[name, page] = tally
+        return tally
 
     def pending_of(self, origin: Origin, cap: int) -> Pending:
         """What is to be added to each of `tallies_of(origin)`: counted once, and spread by the commit."""

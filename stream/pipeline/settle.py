@@ -11,6 +11,7 @@ import msgspec
 from schemas.keys import join_key, split_key
 from stream.core.calendar import Kind, Window
 from stream.core.event_time import NEVER_MS
+from stream.core.packed import decode_counts, decode_segments, encode_counts, encode_segments
 from stream.core.settled import take_settled
 from stream.core.tallies import SegmentTally
 from stream.core.windows import Counts, add
@@ -21,8 +22,6 @@ Puts = dict[Table, dict[str, bytes]]
 Drops = dict[Table, list[str]]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_counts = msgspec.msgpack.Decoder(Counts).decode
-_decode_segments = msgspec.msgpack.Decoder(dict[str, Counts]).decode
 _decode_closed = msgspec.msgpack.Decoder(ClosedWindow).decode
 
 
@@ -84,7 +83,7 @@ def _write_open(site: Site, puts: Puts, drops: Drops) -> None:
         for name in names:
             field = open_field(site.site_id, window, name)
             if segments[name]:
-                puts[Table.SETTLING][field] = _encode(segments[name])
+                puts[Table.SETTLING][field] = encode_counts(segments[name])
             else:
                 del segments[name]
                 drops[Table.SETTLING].append(field)
@@ -125,11 +124,11 @@ def _horizon_ms(state: PartitionState) -> int:
 
 def pack(segments: Mapping[str, Counts]) -> bytes:
     """All counts of one window: its segments say nearly the same names, so packing them pays."""
-    return zlib.compress(_encode({name: counts for name, counts in segments.items() if counts}), 1)
+    return zlib.compress(encode_segments({name: counts for name, counts in segments.items() if counts}), 1)
 
 
 def unpack(data: bytes | None) -> dict[str, Counts]:
-    return {} if data is None else _decode_segments(zlib.decompress(data))
+    return {} if data is None else decode_segments(zlib.decompress(data))
 
 
 def open_field(site_id: str, window: Window, segment: str) -> str:
@@ -163,7 +162,7 @@ def restore_settled(state: PartitionState, stored: Stored) -> None:
     for field, value in stored.tables.get(Table.SETTLING, {}).items():
         site_id, window, segment = parse_open_field(field)
         windows = state.site(site_id).settled.windows
-        windows.setdefault(window, {})[segment] = _decode_counts(value)
+        windows.setdefault(window, {})[segment] = decode_counts(value)
     for field, value in stored.tables.get(Table.CLOSED, {}).items():
         site_id, window = parse_closed_field(field)
         state.site(site_id)
@@ -184,7 +183,7 @@ def read_open(tables: Sequence[Mapping[str, bytes]]) -> dict[tuple[str, Window],
     for table in tables:
         for field, value in table.items():
             site_id, window, segment = parse_open_field(field)
-            add(found.setdefault((site_id, window), {}).setdefault(segment, {}), _decode_counts(value))
+            add(found.setdefault((site_id, window), {}).setdefault(segment, {}), decode_counts(value))
     return found
 
 

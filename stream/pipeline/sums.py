@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-
+from stream.core.packed import decode_sums
 from stream.core.windows import ALL_TIME, ROLLING, Counts, add
 from stream.pipeline.changes import decode_head, parse_window_field
 from stream.pipeline.partition_state import ALL, PartitionHead
@@ -20,7 +19,6 @@ Sums: TypeAlias = tuple[Counts, Counts]  # of the window, of the window before
 
 _NOTHING: Sums = ({}, {})
 ALL_WINDOWS = (ALL_TIME, *(window.name for window in ROLLING))
-_decode_sums = msgspec.msgpack.Decoder(Sums).decode
 
 
 class Place(NamedTuple):
@@ -43,8 +41,8 @@ class Group:
         sums = self.values.get(value)
         if sums is None:
             sums = self.values[value] = ({}, {})
-        before = _NOTHING if old is None else _decode_sums(old)
-        now = _NOTHING if new is None else _decode_sums(new)
+        before = _NOTHING if old is None else decode_sums(old)
+        now = _NOTHING if new is None else decode_sums(new)
         for mine, whole, counts, less in zip(sums, self.whole, now, before, strict=True):
             more = _difference(counts, less)
             add(mine, more)

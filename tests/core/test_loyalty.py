@@ -8,6 +8,7 @@ import pytest
 
 from stream.core import loyalty, registry
 from stream.core.kpi import WHOLE, Count, Kpi, Mean, Rate
+from stream.core.packed import spelled_out
 from stream.core.policy import DAY_MS, HOUR_MS
 from stream.core.sessions import Past, Session, Visitor
 from stream.core.visitors import REACH_HOURS, hours_before, is_forgotten, remember, visit_number
@@ -29,7 +30,7 @@ def returns(*away_ms: int) -> Counts:
     row: defaultdict[str, int] = defaultdict(int)
     for one in away_ms:
         loyalty.add_return(row, one, 1)
-    return dict(row)
+    return spelled_out(dict(row))
 
 
 def test_dau_wau_and_mau_are_the_unique_visitors_of_a_day_a_week_and_a_month() -> None:
