@@ -1,15 +1,15 @@
-"""What it takes to see a number: from a click to the page through a real worker, and to load the page."""
+"""A real worker behind the page: from a click to the page, what loading costs, and a worker that dies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from schemas.times import rfc3339
 from schemas.topics import PAGE_VIEWS
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLICKS: Final = 25
 SLOWEST_P95_MS: Final = 3000
 """Only a broken wake-up or a quadratic takes so long; the figures are printed."""
+SAYS_SO_WITHIN_MS: Final = 5_000
 MOST_REQUESTS: Final = 45
 MOST_BYTES: Final = 400_000
 # The moment (wall clock, ms) at which each text of the big number stood there.
@@ -41,19 +42,27 @@ LOADED: Final = """(() => {
 })()"""
 
 
+class Whole(NamedTuple):
+    """What runs behind the page at `url`."""
+
+    producer: AIOKafkaProducer
+    worker: WorkerProcess
+    url: str
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[AIOKafkaProducer, str]]:
-    """Broker, store, worker and dashboard; the address of the page."""
+async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Whole]:
+    """Broker, store, worker and dashboard."""
     folder = tmp_path_factory.mktemp("whole")
     async with embedded_servers() as (broker, store):
         await create_topics({"bootstrap_servers": broker.address}, 2)
         settings = {"BROKER": broker.address, "REDIS": store.url, "NAMESPACE": "whole"}
         async with (
-            WorkerProcess(folder / "worker", settings),
+            WorkerProcess(folder / "worker", settings) as worker,
             DashboardProcess(folder / "dashboard", settings) as dashboard,
             AIOKafkaProducer(bootstrap_servers=broker.address, acks="all") as producer,
         ):
-            yield producer, dashboard.url
+            yield Whole(producer, worker, dashboard.url)
 
 
 async def visit(producer: AIOKafkaProducer, number: int) -> int:
@@ -67,9 +76,9 @@ async def visit(producer: AIOKafkaProducer, number: int) -> int:
 
 
 async def test_a_click_is_on_the_page_soon_and_loading_is_cheap(
-    whole: tuple[AIOKafkaProducer, str], browser: Browser, record_property: Callable[[str, object], None]
+    whole: Whole, browser: Browser, record_property: Callable[[str, object], None]
 ) -> None:
-    producer, url = whole
+    producer, _, url = whole
     await visit(producer, 1)
     async with looking(browser, url) as sight:
         await sight.page.context.add_init_script(WATCH)
@@ -91,3 +100,20 @@ async def test_a_click_is_on_the_page_soon_and_loading_is_cheap(
     assert p95 < SLOWEST_P95_MS
     assert found["requests"] <= MOST_REQUESTS
     assert found["bytes"] <= MOST_BYTES
+
+
+async def test_a_worker_s_death_is_told_within_seconds_and_its_successor_heals_it(
+    whole: Whole, browser: Browser
+) -> None:
+    await visit(whole.producer, 1)
+    async with looking(browser, whole.url) as sight:
+        await sight.open()
+        chip = sight.page.locator(".chip")
+        await expect(chip).to_contain_text("complete")
+        whole.worker.kill()
+        await expect(chip).to_contain_text("stale", timeout=SAYS_SO_WITHIN_MS)
+        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
+        await whole.worker.start_async()
+        await expect(chip).to_contain_text("complete")
+        await expect(sight.page.locator(".card.old")).to_have_count(0)
+        assert await sight.collect() == []
