@@ -66,9 +66,10 @@ class Track:
         self._lines = {one.name: array("d", [math.nan]) * SECONDS for one in SERIES}
         self._second = 0  # the newest
         self._totals: Figures = {}  # of the counts that grow, at that second
+        self._read = 0  # records read by then
 
-    def add(self, second: int, figures: Figures, *, growth_known: bool = True) -> None:
-        """The figures as of a second; those of the newest one may come again."""
+    def add(self, second: int, figures: Figures, read: int = 0, *, growth_known: bool = True) -> None:
+        """The figures as of a second; those of the newest one may come again. read: records, 0 unknown."""
         step = second - self._second
         if step < 0:  # event time went back: another store, or one restored
             self.__init__()  # type: ignore[misc]
@@ -76,21 +77,23 @@ class Track:
         drawn = range(self._second + 1, second) if step <= LONGEST_STEP else ()
         for one in SERIES:
             line = self._lines[one.name]
-            value = self._value(one, figures, step) if growth_known or not one.per_s else math.nan
+            value = self._value(one, figures, step, read) if growth_known or not one.per_s else math.nan
             for missed in range(max(self._second + 1, second - SECONDS + 1), second):
                 line[missed % SECONDS] = value if missed in drawn else math.nan
             if step or not one.per_s:
                 line[second % SECONDS] = value
         if step:
-            self._second = second
+            self._second, self._read = second, read
             self._totals = {one.name: figures.get(one.name) for one in SERIES if one.per_s}
 
-    def _value(self, one: Series, figures: Figures, step: int) -> float:
+    def _value(self, one: Series, figures: Figures, step: int, read: int) -> float:
         value = figures.get(one.name)
         if value is None or not one.per_s:
             return math.nan if value is None else value
         before = self._totals.get(one.name)
         if before is None or not 0 < step <= LONGEST_STEP or value < before:
+            return math.nan
+        if read and value - before > read - self._read:  # it was read before, and is only told of now
             return math.nan
         return (value - before) / step
 
@@ -126,7 +129,7 @@ class History:
             if len(self._tracks) < TRACKS_KEPT:
                 self._tracks.setdefault((site, ALL), Track())
         for (site, segment), track in self._tracks.items():
-            track.add(second, _figures(records, site, segment), growth_known=not backlog)
+            track.add(second, _figures(records, site, segment), self._position, growth_known=not backlog)
 
     def _was_backlog(self, header: Header) -> bool:
         """Whether much of what was counted since the last time had waited: it did not happen just now."""

@@ -113,8 +113,11 @@ async def test_a_line_has_gaps_where_nothing_was_known(sight: Sight) -> None:
 
 async def test_growth_is_per_second_and_unknown_over_a_gap(sight: Sight) -> None:
     await sight.page.goto(sight.url)
-    before = {"time": 100, "totals": {"views": 10}}
-    for time, total, expected in ((102, 16, 3), (100, 16, None), (120, 99, None), (101, 9, None)):
-        now = {"time": time, "totals": {"views": total}}
+    before = {"time": 100, "totals": {"views": 10}, "views": 10, "read": 50}
+    for time, total, read, expected in (
+        (102, 16, 60, 3), (100, 16, 60, None), (120, 99, 300, None), (101, 9, 60, None),
+        (102, 16, 54, None), (102, 16, None, 3),
+    ):  # fmt: skip
+        now = {"time": time, "totals": {"views": total}, "views": total, "read": read}
         assert await call(sight.page, "series", "growth", before, now) == {"views": expected}
     assert await call(sight.page, "series", "growth", None, before) == {"views": None}

@@ -61,6 +61,14 @@ async def test_what_waited_does_not_look_like_a_rush(stage: Stage) -> None:
     assert (await line(stage, "active_visitors"))[-6:] == [7] * 6
 
 
+async def test_what_was_read_before_and_is_told_of_now_is_no_rush_either(stage: Stage) -> None:
+    """The sums of a partition may follow what it has read."""
+    for read, views in ((100, 80), (2_100, 90), (2_120, 2_000), (2_130, 2_010)):
+        stage.publisher.positions = {"views": {0: read}}
+        await second(stage, views)
+    assert (await line(stage, "page_views_per_s"))[-3:] == [10, None, 10]
+
+
 async def test_several_readings_of_one_second_count_once(stage: Stage) -> None:
     await second(stage, 100)
     await second(stage, 110, active=7)

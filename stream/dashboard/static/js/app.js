@@ -145,7 +145,10 @@ function breakdownQuery(choice, site) {
 function valuesOfNow(view, site, window, current) {
   const of = (/** @type {string} */ one, /** @type {string} */ id) => kpiOf(view.records, site, one, id)?.value ?? null;
   const sessions = kpiOf(view.records, site, TOTALS_WINDOW, "sessions");
+  const positions = Object.values(view.header?.positions ?? {}).flatMap((topic) => Object.values(topic));
   return {
+    views: of(TOTALS_WINDOW, "page_views"),
+    read: view.header && positions.reduce((sum, position) => sum + position, 0),
     values: Object.fromEntries(LINES.map((id) => [id, of(window, id)])),
     totals: {
       [VIEWS]: current ? of(TOTALS_WINDOW, "page_views") : null,

@@ -3,7 +3,13 @@ import { useEffect, useRef, useState } from "./html.js";
 import { ask } from "./live.js";
 
 /** @typedef {{times: number[], values: (number | null)[]}} Series times in whole seconds since 1970 */
-/** @typedef {{time: number, totals: Record<string, number | null>}} Moment */
+/**
+ * @typedef {object} Moment
+ * @property {number} time in whole seconds since 1970
+ * @property {Record<string, number | null>} totals counts since the beginning
+ * @property {number | null} views page views among them
+ * @property {number | null} read records read since the beginning
+ */
 /**
  * @typedef {object} History what the server kept
  * @property {string} end
@@ -59,16 +65,19 @@ export function extended({ times, values }, time, value) {
 }
 
 /**
- * How fast counts grew since the moment before; null over a gap, or where a count went back.
+ * How fast counts grew since the moment before; null over a gap, where a count went back, and where more page
+ * views came than records were read: those were read before, and are only told of now.
  * @param {Moment | null} before
  * @param {Moment} now
  * @returns {Record<string, number | null>}
  */
 export function growth(before, now) {
   const step = before === null ? 0 : now.time - before.time;
+  const by = (/** @type {"views" | "read"} */ name) => (before === null ? NaN : (now[name] ?? NaN) - (before[name] ?? NaN));
+  const toldLate = by("views") > by("read");
   return Object.fromEntries(Object.entries(now.totals).map(([name, total]) => {
     const from = before?.totals[name] ?? null;
-    const known = total !== null && from !== null && total >= from && step > 0 && step <= GAP_S;
+    const known = total !== null && from !== null && total >= from && step > 0 && step <= GAP_S && !toldLate;
     return [name, known ? (total - from) / step : null];
   }));
 }
@@ -77,8 +86,8 @@ export function growth(before, now) {
  * Series by name: what the server kept of them, extended by what is now.
  * @param {string} site
  * @param {string} window series of another window start anew
- * @param {{values: Record<string, number | null>, totals: Record<string, number | null>}} now totals: counts
- *   whose series says how many a second they grow
+ * @param {Omit<Moment, "time"> & {values: Record<string, number | null>}} now totals: counts whose series says
+ *   how many a second they grow
  * @param {string | null | undefined} asOf when `now` is of; null: not to be counted
  * @returns {Record<string, Series>}
  */
@@ -100,7 +109,7 @@ export function useSeries(site, window, now, asOf) {
   }, [site, window]);
   useEffect(() => {
     if (!asOf) return;
-    const moment = { time: Math.floor(Date.parse(asOf) / 1000), totals: now.totals };
+    const moment = { ...now, time: Math.floor(Date.parse(asOf) / 1000) };
     const grown = moment.time === before.current?.time ? {} : growth(before.current, moment);
     if (moment.time !== before.current?.time) before.current = moment;
     setKept((series) => {

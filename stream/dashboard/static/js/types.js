@@ -57,6 +57,7 @@
  * @property {string | null} as_of
  * @property {string} published_at
  * @property {Completeness} completeness
+ * @property {Record<string, Record<string, number>>} positions records read, by topic and partition
  */
 
 /**
