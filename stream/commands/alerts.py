@@ -61,7 +61,7 @@ def list_alerts(
     \b
     Example:
       latido alerts list --all
-      latido alerts list --json | jq -r .summary
+      latido alerts list --json | jq -r .alert.summary
     """
     chosen = options.settings(redis=redis, namespace=namespace)
     options.quiet_logs()

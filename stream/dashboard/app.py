@@ -37,6 +37,7 @@ from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
 from stream.pipeline.catalogue import entries
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
+from stream.pipeline.read_alerts import StandingAlert, standing_alerts
 from stream.pipeline.read_results import NotPublished
 from stream.pipeline.scores import LatestScore, latest_scores_of
 from stream.serving.middleware import AccessLog, SecurityHeaders
@@ -47,6 +48,9 @@ HEALTH_KEPT_S: Final = 1.0
 """One look at the partitions answers all questions of this time."""
 QUESTIONS_TO_STORE: Final = 2
 """Readings of settled results, scores and explanations at a time; others wait."""
+
+MOST_ALERTS: Final = 1000
+"""The newest of what fires before the rest; nobody reads more."""
 
 
 class Unreachable(Exception):
@@ -130,6 +134,19 @@ class Monitor:
         site = request.query_params.get("site") or next(iter(now.records.sites()), "")
         async with self._questions:
             return site, await latest_scores_of(self._board, _partitions(now), site)
+
+    async def alerts(self, request: Request) -> Response:
+        """GET /api/v1/alerts."""
+        return json(200, {"alerts": await self._alerts(request)})
+
+    async def alerts_csv(self, request: Request) -> Response:
+        """GET /api/v1/alerts.csv."""
+        return _csv("alerts", csv_table.ALERT_COLUMNS, csv_table.alert_rows(await self._alerts(request)))
+
+    async def _alerts(self, request: Request) -> list[StandingAlert]:
+        check_names(request.query_params, ("site",))
+        async with self._questions:
+            return (await standing_alerts(self._board, request.query_params.get("site")))[:MOST_ALERTS]
 
     async def health(self, request: Request) -> Response:
         """GET /api/v1/health."""
@@ -223,6 +240,8 @@ def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifes
         Route("/api/v1/results.csv", monitor.results_csv),
         Route("/api/v1/scores", monitor.scores),
         Route("/api/v1/scores.csv", monitor.scores_csv),
+        Route("/api/v1/alerts", monitor.alerts),
+        Route("/api/v1/alerts.csv", monitor.alerts_csv),
         Route("/api/v1/explain", monitor.explain),
         Route("/api/v1/registry", monitor.registry),
         Route("/api/v1/health", monitor.health),

@@ -1,4 +1,4 @@
-"""The tables as CSV, safe to open in a spreadsheet: under /api/v1 kpis, results, scores and health.csv."""
+"""The tables as CSV, safe to open in a spreadsheet: kpis, results, scores, alerts, health.csv of /api/v1."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from schemas.keys import segment_name
 from stream.dashboard.health import PartitionHealth
 from stream.dashboard.records import Held
 from stream.dashboard.selection import Selection
+from stream.pipeline.read_alerts import StandingAlert
 from stream.pipeline.scores import LatestScore
 
 FIGURES: Final = ("value", "low", "high", "n", "numerator", "denominator")
@@ -22,6 +23,7 @@ RESULT_COLUMNS: Final = (
     *("site", "kind", "start", "end", "zone", "segment", "state", "revision", "reason", "kpi"), *FIGURES,
 )  # fmt: skip
 SCORE_COLUMNS: Final = ("site", *LatestScore.__struct_fields__)
+ALERT_COLUMNS: Final = ("standing", "since", "severity", "site", "segment", "rule", "what")
 PARTITION_COLUMNS: Final = tuple(name for name in PartitionHealth.__struct_fields__ if name != "topics")
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A cell that begins so is computed by spreadsheets; also as full-width characters."""
@@ -72,6 +74,11 @@ def result_rows(records: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
 def score_rows(site: str, scores: Iterable[LatestScore]) -> Iterator[Row]:
     for one in scores:
         yield site, *msgspec.structs.astuple(one)
+
+
+def alert_rows(alerts: Iterable[StandingAlert]) -> Iterator[Row]:
+    for one in alerts:
+        yield one.standing, one.since, one.severity, one.site_id, one.segment_name, one.rule, one.text
 
 
 def partition_rows(partitions: Iterable[PartitionHealth]) -> Iterator[Row]:

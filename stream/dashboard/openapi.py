@@ -17,6 +17,7 @@ from stream.dashboard.selection import DIMENSIONS, MOST_RECORDS
 from stream.dashboard.state import State
 from stream.pipeline.catalogue import Entry
 from stream.pipeline.explain import Explanation
+from stream.pipeline.read_alerts import StandingAlert
 from stream.pipeline.scores import LatestScore
 from stream.pipeline.take_results import ResultRecord
 from stream.pipeline.take_snapshot import Header, SnapshotRecord
@@ -24,7 +25,17 @@ from stream.pipeline.take_snapshot import Header, SnapshotRecord
 Schema = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
-_TYPES: Final = (State, Header, SnapshotRecord, ResultRecord, Entry, Explanation, Health, LatestScore)
+_TYPES: Final = (
+    State,
+    Header,
+    SnapshotRecord,
+    ResultRecord,
+    Entry,
+    Explanation,
+    Health,
+    LatestScore,
+    StandingAlert,
+)
 _TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -50,6 +61,7 @@ _KPI: Final = Parameter(
     "kpi", "Only these KPIs, such as `nps`: /api/v1/registry lists all.", {"enum": list(KPIS)}, repeated=True
 )
 _SITE: Final = Parameter("site", "Only these sites.", _TEXT, repeated=True)
+_ALERT_SITE: Final = Parameter("site", "Only this site.", _TEXT)
 _ONE_SITE: Final = Parameter("site", "Else the first one.", _TEXT)
 _WINDOW: Final[Schema] = {"enum": [*WINDOWS, ALL_TIME]}
 _SEGMENT: Final = Parameter("segment", "`all`, or a value such as `channel=Email`.", _TEXT)
@@ -156,6 +168,16 @@ PATHS: Final = (
     ),
     Path(
         "/api/v1/scores.csv", "The latest scores as a table", "A row for each.", (_ONE_SITE,), _TEXT, "",
+        "text/csv", (400, 503),
+    ),
+    Path(
+        "/api/v1/alerts", "What fires",
+        "Series of alert rules that fire, then those that will if it lasts, then those resolved in the last "
+        "30 days. `alert` is the newest record of `engagement.alerts.v1` about a series.",
+        (_ALERT_SITE,), _object(alerts=_list(_ref("StandingAlert"))), "", errors=(400, 503),
+    ),
+    Path(
+        "/api/v1/alerts.csv", "What fires, as a table", "A row for each series.", (_ALERT_SITE,), _TEXT, "",
         "text/csv", (400, 503),
     ),
     Path(

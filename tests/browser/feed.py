@@ -16,7 +16,7 @@ from schemas.keys import segment_name, snapshot_key
 from schemas.times import parse_time, rfc3339, to_ms
 from stream.core.calendar import Window
 from stream.core.policy import Goal, Policy
-from stream.pipeline.ports import ResultsWrite, Table
+from stream.pipeline.ports import AlertsWrite, ResultsWrite, Table
 from stream.pipeline.publish_results import pack_records
 from stream.pipeline.settle import closed_field
 from stream.pipeline.take_results import ResultRecord, decode_result
@@ -98,6 +98,10 @@ class Publisher:
         epoch, state = await self._board.take_results_token(0)
         packed = {field: pack_records(records) for field, records in windows.items()}
         assert await self._board.write_results(epoch, ResultsWrite(state or b"", packed))
+
+    async def alerted(self, kept: Mapping[str, bytes]) -> None:
+        """Store these as how series of alert rules stand."""
+        assert await self._board.write_alerts(await self._board.take_alerts_token(0), AlertsWrite(kept))
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from stream.core.policy import Goal, Policy
 from stream.demo.processes import DashboardProcess
 from stream.pipeline.ports import Table
 from stream.pipeline.take_snapshot import Completeness
+from tests.alerts.standing import HOSTILE, kept_of
 from tests.browser.feed import COMPLETE, Publisher, Record, records_of
 from tests.browser.sight import Sight, looking
 from tests.builders import Lane
@@ -147,6 +148,22 @@ async def test_the_latest_scores_stand_there_and_nobody_who_gave_them(
     cells = [" ".join(cell.split()) for cell in await rows.locator("td").all_inner_texts()]
     assert cells == ["4 of 5", "satisfied", "s", "", "3 of 10", "detractor", hostile, "Email \u00b7 pro"]
     assert "ana" not in await sight.page.locator(".latest").inner_text()
+
+
+async def test_alerts_stand_there_firing_ones_first_whatever_they_are_called(
+    publisher: Publisher, sight: Sight
+) -> None:
+    await publisher.alerted(kept_of())
+    publisher.put(await published())
+    await sight.open()
+    await sight.page.locator("#health").scroll_into_view_if_needed()
+    rows = sight.page.locator(".alerts tbody tr")
+    await expect(rows).to_have_count(3)
+    assert await rows.locator("th").all_inner_texts() == ["critical", "pending", "resolved"]
+    said = await rows.locator("td:last-child").all_inner_texts()
+    assert said[0].startswith("Click-through rate of channel=Email, site shop-es, window 1h: 1.00 %")
+    assert said[1] == f"site shop-es, channel={HOSTILE}"
+    assert await sight.page.locator(".alerts img").count() == 0
 
 
 async def test_changes_arrive_and_what_is_gone_goes(publisher: Publisher, sight: Sight) -> None:

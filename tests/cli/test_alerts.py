@@ -7,23 +7,18 @@ import json
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from schemas.topics import ALERTS
 from stream.alerts.news import Receiver
-from stream.core.alerts import FIRING, OK, PENDING, Standing
 from stream.demo.servers import EmbeddedStore
-from stream.pipeline.alert_record import AlertRecord, Series
-from stream.pipeline.alerts import Kept, encode_kept
 from stream.pipeline.ports import AlertsWrite
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
+from tests.alerts.standing import kept_of
 from tests.alerts.telling import SECRET, Listener, listening
-from tests.cli.conftest import ROOT, Run
+from tests.cli.conftest import Run
 from tests.cli.publishing import publish
 
-EXAMPLES = ROOT / "schemas/examples" / ALERTS / "valid"
 SETTINGS = f"""
 [[alerts.rules]]
 name = "ctr-low"
@@ -45,10 +40,6 @@ allow_private = true
 """
 
 
-def record(name: str) -> AlertRecord:
-    return msgspec.json.decode((EXAMPLES / f"{name}.json").read_bytes(), type=AlertRecord)
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     """Settings whose receiver nobody answers for."""
@@ -63,22 +54,10 @@ def written(tmp_path: Path, url: str) -> Path:
 
 async def stand(store: EmbeddedStore, namespace: str) -> None:
     """One series that fires, one that waits, one that is resolved; the receiver is switched off."""
-    firing, resolved = record("firing-by-the-interval"), record("resolved-not-published-any-more")
-    at_ms = firing.sequence
-    email, hostile = Series("shop-es", "channel", "Email"), Series("shop-es", "channel", "\x1b[2J[red]x")
-    kept = {
-        email.key("ctr-low"): Kept(
-            Standing(FIRING, at_ms, 0, at_ms, at_ms, None, at_ms), email, "ctr-low", firing
-        ),
-        hostile.key("ctr-low"): Kept(Standing(PENDING, at_ms + 5_000, 0, at_ms), hostile, "ctr-low"),
-        "shop|ctr-low|all": Kept(
-            Standing(OK, at_ms, 0, at_ms, at_ms, at_ms, 9), Series("shop", "all", None), "ctr-low", resolved
-        ),
-    }  # fmt: skip
     client = connect(store.url)
     board = RedisBoard(client, namespace)
     epoch = await board.take_alerts_token(0)
-    assert await board.write_alerts(epoch, AlertsWrite({key: encode_kept(one) for key, one in kept.items()}))
+    assert await board.write_alerts(epoch, AlertsWrite(kept_of()))
     receiver = Receiver(name="ops", kind="webhook", url="http://127.0.0.1:9/T0K3N")
     await board.write_receiver_off(receiver.fingerprint, b"it answered 410 Gone")
     await client.aclose()
@@ -92,7 +71,7 @@ async def test_list_shows_what_fires_then_what_waits(
     lines = [line.split() for line in latido("alerts", "list", *flags).stdout.splitlines() if line.strip()]
     assert [line[0] for line in lines[2:]] == ["firing", "pending", "ops"]
     assert lines[2][:3] == ["firing", "critical", "2026-09-21T14:14:20Z"]
-    assert "\\x1b[2J[red]x" in " ".join(lines[3])
+    assert "\\x1b[2J[red]<img" in " ".join(lines[3])
     assert " ".join(lines[4]) == "ops is switched off: it answered 410 Gone; latido alerts enable ops"
     everything = latido("alerts", "list", "--all", "--json", *flags).stdout
     assert [json.loads(line)["standing"] for line in everything.splitlines()] == [

@@ -124,6 +124,17 @@
  */
 
 /**
+ * A series of an alert rule.
+ * @typedef {object} StandingAlert
+ * @property {"firing" | "pending" | "resolved"} standing
+ * @property {string} since
+ * @property {string} site_id
+ * @property {string} rule
+ * @property {{dimension: string, value: string | null}} segment
+ * @property {{severity: string, summary: string, reasons: string[]} | null} alert the newest that told a change
+ */
+
+/**
  * What one stream has told so far.
  * @typedef {object} View
  * @property {Map<string, SnapshotRecord>} records

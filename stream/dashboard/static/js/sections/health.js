@@ -9,14 +9,21 @@ import { Rows } from "../parts/tables.js";
 /** @typedef {import("../types.js").View} View */
 /** @typedef {import("../types.js").Header} Header */
 
+/** @typedef {import("../types.js").StandingAlert} StandingAlert */
+
 const HEALTH_EVERY_MS = 2_000;
+const ALERTS_EVERY_MS = 2_000;
+const ALERTS_SHOWN = 20;
+/** @type {Record<string, string>} */
+const MARK = { critical: "detractors", warning: "warned", info: "passives" };
 
 /** @param {{view: View, seen: boolean}} props */
 export function Health({ view, seen }) {
   const { wall } = usePage();
   const health = useAnswer("health", HEALTH_EVERY_MS, seen);
   return html`<${Facts} view=${view} header=${newest(view.header, health?.header ?? null)} />
-    ${!wall && html`<${Partitions} partitions=${health?.partitions ?? []} now=${health?.state.now} />
+    ${!wall && html`<${Alerts} seen=${seen} />
+      <${Partitions} partitions=${health?.partitions ?? []} now=${health?.state.now} />
       <${Refusals} health=${health} />
       <${Workers} workers=${health?.workers ?? []} />`}`;
 }
@@ -49,6 +56,39 @@ function Facts({ view, header }) {
     <dl class="facts-row">${facts.map(([name, value, words]) => html`<div key=${name}>
       <dt>${words}</dt><dd data-health=${name}>${value}</dd></div>`)}</dl>
   <//>`;
+}
+
+/**
+ * What fires and what will, of every site: who watches one should hear of another.
+ * @param {{seen: boolean}} props
+ */
+function Alerts({ seen }) {
+  const answer = useAnswer("alerts", ALERTS_EVERY_MS, seen);
+  /** @type {StandingAlert[]} */
+  const alerts = (answer?.alerts ?? []).slice(0, ALERTS_SHOWN);
+  return html`<${Card} title="Alerts" note="firing, pending, then resolved" area="whole alerts" csv="alerts.csv">
+    ${alerts.length === 0 ? html`<p class="nothing">Nothing has fired. Rules are set under <code>[[alerts.rules]]</code>.</p>` : html`
+    <${Rows} rows=${alerts} keyOf=${(/** @type {StandingAlert} */ one) => [one.site_id, one.rule, one.segment.dimension, one.segment.value].join("|")}
+      classOf=${(/** @type {StandingAlert} */ one) => (one.standing === "firing" ? "" : "quiet")} columns=${[
+      { name: "state", cell: (/** @type {StandingAlert} */ one) => html`<i class=${`key ${markOf(one)}`}
+        aria-hidden="true"></i>${one.standing === "firing" ? one.alert?.severity : one.standing}` },
+      { name: "since", label: "since", cell: (/** @type {StandingAlert} */ one) => clock(one.since) },
+      { name: "rule", label: "rule", cell: (/** @type {StandingAlert} */ one) => html`<bdi class="name">${one.rule}</bdi>` },
+      { name: "what", cell: (/** @type {StandingAlert} */ one) => html`<bdi>${textOf(one)}</bdi>`,
+        title: (/** @type {StandingAlert} */ one) => (one.alert?.reasons ?? []).join("\n") },
+    ]} />`}
+  <//>`;
+}
+
+/** @param {StandingAlert} one */
+function markOf({ standing, alert }) {
+  return standing === "firing" ? (MARK[alert?.severity ?? ""] ?? "") : standing === "resolved" ? "promoters" : "";
+}
+
+/** @param {StandingAlert} one what fired or was resolved; of what waits whom it is about */
+function textOf({ standing, alert, site_id: site, segment }) {
+  if (alert !== null && standing !== "pending") return alert.summary;
+  return `site ${site}, ${segment.value === null ? "all" : `${segment.dimension}=${segment.value}`}`;
 }
 
 /** @param {{partitions: any[], now: string}} props */
