@@ -1,4 +1,4 @@
-"""`latido backtest` and `latido churn`: churn rules tried on recorded events."""
+"""`latido customer` and `latido churn`: who may leave; `latido backtest`: rules tried on recorded events."""
 
 from __future__ import annotations
 
@@ -33,12 +33,77 @@ class Printed(enum.StrEnum):
 
 @app.callback()
 def churn() -> None:
-    """Estimate what churn rules need.
+    """List customers by how they stand; estimate what churn rules need.
 
     \b
     Example:
+      latido churn list --state at_risk
       latido churn fit events.jsonl.gz
     """
+
+
+class State(enum.StrEnum):
+    HEALTHY = "healthy"
+    WATCH = "watch"
+    AT_RISK = "at_risk"
+    LOST = "lost"
+
+
+Site = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Of this site only.")]
+
+
+def customer(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer_id that events name.")],
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Site = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Explain how a customer stands: state, health, and each rule's part in it.
+
+    Workers keep customers where [churn] has live = true.
+
+    \b
+    Example:
+      latido customer c-1001
+      latido customer c-1001 --json | jq .next_crossing
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+
+    from stream.commands.customers import print_customer
+
+    raise typer.Exit(asyncio.run(print_customer(chosen, customer_id, site, as_json=as_json)))
+
+
+@app.command("list")
+def list_customers(
+    state: Annotated[
+        list[State] | None,
+        typer.Option(help="How they stand; may be given again. All but healthy, if left out."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Print so many at most.")] = 50,
+    redis: options.Redis = None,
+    namespace: options.Namespace = None,
+    site: Site = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List customers who may leave: those of high value first, then the least healthy.
+
+    \b
+    Example:
+      latido churn list --state at_risk
+      latido churn list --state at_risk --state lost --json | jq -r .customer_id
+    """
+    chosen = options.settings(redis=redis, namespace=namespace)
+    options.quiet_logs()
+    import asyncio
+
+    from stream.commands.customers import print_list
+
+    states = [one.value for one in state or ()]
+    raise typer.Exit(asyncio.run(print_list(chosen, states, site, limit, as_json=as_json)))
 
 
 def _read(files: list[str], rules: Path | None, goals: Path | None) -> tuple[History, ChurnSettings]:

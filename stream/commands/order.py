@@ -16,6 +16,7 @@ FIRST_MET = (
         "kpis",
         "replay",
         "compare",
+        "customer",
         "backtest",
         "churn",
         "dead-letters",

@@ -59,7 +59,7 @@ def signal_record(signal: Signal) -> SignalRecord:
         cause=signal.cause,
         health_score=signal.health,
         is_high_value=high_value(customer, limits, at_ms) > NOTHING,
-        parts=tuple(map(_part, parts_of(customer, limits, at_ms))),
+        parts=tuple(map(part_record, parts_of(customer, limits, at_ms))),
         next_crossing=None if ahead is None else Crossing(STATES[ahead[0]], rfc3339(ahead[1])),
         rules_version=limits.version,
     )
@@ -70,7 +70,8 @@ def encode_signal(signal: Signal) -> bytes:
     return msgspec.json.encode(signal_record(signal))
 
 
-def _part(part: Part) -> PartRecord:
+def part_record(part: Part) -> PartRecord:
+    """A part of the health score, its times as text."""
     evidence = {
         name: rfc3339(fact) if name.endswith("_at") and isinstance(fact, int) else fact
         for name, fact in part.evidence.items()

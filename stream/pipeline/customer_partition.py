@@ -128,6 +128,11 @@ class CustomerPartition(Claimed[CustomersHead]):
         """Go on with what a batch left over, and let go of outputs that have left."""
         await self._go_on()
 
+    @property
+    def behind(self) -> bool:
+        """Whether there are customers to judge whose time has come."""
+        return self._book.clock_ms < self._arrivals.clock_ms
+
     def _take(self, record: Record) -> None:
         try:
             message = decode_message(record.value or b"")
