@@ -186,6 +186,15 @@ class Completeness(_Record):
     """The topic that holds time back, if one does."""
 
 
+class Customers(_Record):
+    """How many customers stand how, by the churn rules."""
+
+    healthy: Number
+    watch: Number
+    at_risk: Number
+    lost: Number
+
+
 class KpiSnapshot(_Record):
     """All KPIs of one (site, window, segment), with one `as_of` for all numbers.
 
@@ -201,6 +210,8 @@ class KpiSnapshot(_Record):
     completeness: Completeness
     profile: str = "latido"
     kpis: dict[str, KpiValue]
+    customers: Customers | None = None
+    """Of window and segment `all` only, where workers keep customers: as they stand, whatever the window."""
     truncated: Number | None = None
     """Of the segment `(other)` only: how many values the dimension had, of which the largest have their own
     records. Absent where each has its own."""

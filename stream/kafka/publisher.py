@@ -25,7 +25,8 @@ from stream.kafka.producer import Capabilities, Fenced, OutputHeaders, OutputPro
 from stream.kafka.worker_settings import WorkerSettings
 from stream.pipeline import alerts
 from stream.pipeline.batch import Output
-from stream.pipeline.ports import SnapshotBoard, StoreUnreachable, Token
+from stream.pipeline.customer_partition import customers_by_state
+from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreUnreachable, Token
 from stream.pipeline.renew_records import Records
 from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import (
@@ -47,6 +48,7 @@ _PATIENCE_MS = 1_000
 # Readers see that the publisher lives, also when no number changes.
 _HEADER_EVERY_MS = 1_000
 _PAUSE_MS = 1_000
+_CUSTOMERS_EVERY_MS = 5_000
 
 
 class _Sequence(msgspec.Struct):
@@ -72,7 +74,7 @@ class Publisher:
 
     def __init__(
         self, settings: WorkerSettings, board: SnapshotBoard, capabilities: Capabilities, partitions: int,
-        wall_ms: Callable[[], int],
+        wall_ms: Callable[[], int], customers: PartitionTables | None = None,
     ) -> None:  # fmt: skip
         self._options = settings.client_options
         self._board = board
@@ -91,6 +93,9 @@ class Publisher:
         self._was_current = False
         self._failed_at_ms = 0
         self._effort = Effort()
+        self._customers = customers
+        self._customers_at_ms = 0
+        self._standing: dict[str, dict[str, int]] = {}
 
     async def tick(self, active: bool) -> None:
         """Publish when we are the publisher and something is due."""
@@ -188,7 +193,17 @@ class Publisher:
             whole = await self._board.read_partials(lost)
             with self._effort.work():
                 followed.take(whole)
-        return look_at_heads(followed.heads, self._partitions, now_ms)
+        snapshot = look_at_heads(followed.heads, self._partitions, now_ms)
+        snapshot.customers = await self._look_at_customers(now_ms)
+        return snapshot
+
+    async def _look_at_customers(self, now_ms: int) -> dict[str, dict[str, int]]:
+        """How many customers of each site stand how; nothing where nobody keeps any."""
+        tables = self._customers
+        if tables is not None and has_passed(now_ms, self._customers_at_ms, _CUSTOMERS_EVERY_MS):
+            self._customers_at_ms = now_ms
+            self._standing = customers_by_state(await tables.heads(self._partitions))
+        return self._standing
 
     def _may_add_up(self, snapshot: Snapshot, now_ms: int) -> bool:
         if snapshot.coherent:

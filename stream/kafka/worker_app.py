@@ -66,7 +66,9 @@ class WorkerApp(faust.App):
             for stage in stages
         ]
         self.owned = self.stages[0]
-        self.publisher = Publisher(settings, board, capabilities, partitions, wall_ms)
+        self.publisher = Publisher(
+            settings, board, capabilities, partitions, wall_ms, customers if settings.churn.live else None
+        )
         self.results_publisher = ResultsPublisher(
             settings, board, tables.wait_durable, capabilities, partitions, wall_ms
         )

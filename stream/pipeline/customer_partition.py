@@ -244,6 +244,17 @@ class CustomerPartition(Claimed[CustomersHead]):
         return head, _encode_head(head)
 
 
+def customers_by_state(heads: Iterable[bytes | None]) -> dict[str, dict[str, int]]:
+    """Site -> name of the state -> how many customers, over all partitions."""
+    found: dict[str, dict[str, int]] = {}
+    for head in heads:
+        for site_id, states in (decode_customers_head(head).states if head is not None else {}).items():
+            site = found.setdefault(site_id, dict.fromkeys(STATES, 0))
+            for name, count in zip(STATES, states, strict=True):
+                site[name] += count
+    return found
+
+
 def parse_customer_field(field: str) -> Key:
     """(site, customer) of a field that `visitor_field` made."""
     length, _, rest = field.partition("|")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from schemas.keys import segment_name, snapshot_key
 from stream.core.event_time import has_passed
 from stream.core.policy import DEFAULT_PUBLISHED_VALUES
 from stream.core.registry import of_whole_site
-from stream.core.windows import add
+from stream.core.windows import ALL_TIME, add
 from stream.pipeline.cut import cut
 from stream.pipeline.partition_state import ALL, OTHER
 from stream.pipeline.ports import Partial
@@ -41,6 +41,7 @@ class Records:
         self._status = ""  # that the records of whole sites have
         self._status_of_all = ""  # that all records have
         self._status_at_ms = 0
+        self._customers: Mapping[str, dict[str, int]] = {}
 
     def renew(
         self, snapshot: Snapshot, windows: Collection[str], now_ms: int, *, everything: bool = False
@@ -52,6 +53,10 @@ class Records:
             for site_id in self._followed.sites:
                 for window in windows:
                     self._followed.touch_site(window, site_id)
+        for site_id in self._followed.sites:
+            if snapshot.customers.get(site_id) != self._customers.get(site_id):
+                self._followed.touch_site(ALL_TIME, site_id)
+        self._customers = snapshot.customers
         for place in self._due(windows, now_ms, everything=everything):
             self._renew(place, snapshot, found)
         waited = has_passed(now_ms, self._status_at_ms, LARGE_EVERY_MS)

@@ -58,6 +58,7 @@ class SnapshotRecord(msgspec.Struct):
     profile: str
     kpis: dict[str, Kpi]
     truncated: int | msgspec.UnsetType = msgspec.UNSET  # of `(other)`: how many values there were
+    customers: dict[str, int] | msgspec.UnsetType = msgspec.UNSET  # state -> how many; of all, at any time
 
     @property
     def key(self) -> str:
@@ -78,6 +79,7 @@ class Snapshot(msgspec.Struct):
     completeness: Completeness
     positions: dict[str, dict[int, int]]
     records: dict[str, SnapshotRecord]
+    customers: Mapping[str, dict[str, int]] = {}  # site -> state -> how many
 
     @property
     def complete(self) -> bool:
@@ -177,7 +179,14 @@ def make_record(place: Place, value: str, sums: Sums, everyone: Sums, snapshot: 
         completeness=snapshot.completeness,
         profile="latido",
         kpis=kpis,
+        customers=_customers(place, snapshot),
     )
+
+
+def _customers(place: Place, snapshot: Snapshot) -> dict[str, int] | msgspec.UnsetType:
+    if place.window != ALL_TIME or place.dimension != ALL:
+        return msgspec.UNSET
+    return snapshot.customers.get(place.site_id, msgspec.UNSET)
 
 
 def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
@@ -200,7 +209,12 @@ def _limits(window: str, as_of_ms: int) -> WindowLimits:
 
 def same_figures(a: SnapshotRecord, b: SnapshotRecord) -> bool:
     """Whether two records of one key say the same, apart from when."""
-    return a.kpis == b.kpis and a.truncated == b.truncated and a.completeness.status == b.completeness.status
+    return (
+        a.kpis == b.kpis
+        and a.truncated == b.truncated
+        and a.customers == b.customers
+        and a.completeness.status == b.completeness.status
+    )
 
 
 def encode_record(record: SnapshotRecord, sequence: int, published_at_ms: int) -> bytes:

@@ -28,6 +28,7 @@ from stream.pipeline.customer_partition import CustomersHead, decode_customers_h
 from stream.pipeline.ports import CUSTOMERS
 from stream.settings import Settings, load_settings, policy
 from stream.tables.redis import RedisTables
+from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
 from tests.churn.lives import DAYS, START_MS, Life, happened, lives, roaming
 from tests.churn.plain import plain_signals
@@ -100,6 +101,17 @@ async def judged_some(stack: Stack, day: float) -> bool:
     """Whether some partition has come to this day."""
     day_ms = START_MS + day * DAY_MS
     return any(head is not None and head.clock_ms >= day_ms for head in await customer_heads(stack))
+
+
+async def published(stack: Stack, customers: int) -> bool:
+    """Whether the snapshot of everything says how so many customers stand."""
+    client = connect(stack.redis)
+    try:
+        record = (await RedisBoard(client, "default").read_records()).get("default|all|all", b"{}")
+    finally:
+        await client.aclose()
+    counts: dict[str, int] = json.loads(record).get("customers") or {}
+    return sum(counts.values()) == customers
 
 
 async def signals_in(stack: Stack) -> list[tuple[str, bytes]]:
@@ -182,6 +194,7 @@ async def test_signals_are_told_once_each_and_are_those_of_the_batch_computation
     assert told == in_order([encode_signal(one) for one in expected])
     states = [sum(sum(site) for site in head.states.values()) for head in await customer_heads(real) if head]
     assert sum(states) == len({event["customer_id"] for event in plain if event.get("customer_id")})
+    await wait_until(partial(published, real, sum(states)), 20, "the snapshot does not count all customers")
     record_property("customers", sum(states))
     record_property("events", sent)
     record_property("signals", len(distinct))

@@ -1,0 +1,93 @@
+"""How many customers stand how: counted as they change, published beside the KPIs of everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from schemas.snapshots import KpiSnapshot
+from stream.core.churn import STATES
+from stream.core.churn_settings import ChurnSettings, Limits
+from stream.core.customers import decode
+from stream.core.policy import DAY_MS, Policy
+from stream.pipeline.customer_partition import CustomerPartition, CustomerSettings, customers_by_state
+from stream.pipeline.ports import Table
+from stream.pipeline.renew_records import Records
+from stream.pipeline.sums import ALL_WINDOWS, Followed
+from stream.pipeline.take_snapshot import encode_record, look_at_heads
+from stream.tables.memory import MemoryBoard, MemoryTables
+from tests.builders import Lane, now
+from tests.churn.keeping import keep
+from tests.churn.lives import lives
+
+EVENTS = [event for life in lives(2) for _, event in life.events]
+
+
+def kept(until: float, churn: ChurnSettings = ChurnSettings()) -> tuple[MemoryTables, CustomerPartition]:  # noqa: B008 (frozen)
+    tables = MemoryTables()
+    return tables, now(keep(tables, "shop", EVENTS, until, churn))
+
+
+def stored(tables: MemoryTables) -> Counter[str]:
+    values = tables.store.partitions[0].tables[Table.CUSTOMERS].values()
+    return Counter(STATES[decode(value).standing.state] for value in values)
+
+
+def test_the_counts_are_those_of_the_customers() -> None:
+    for day in (30, 85, 120):
+        tables, _ = kept(day)
+        [site] = customers_by_state(now(tables.heads(2))).values()
+        assert Counter(site) - Counter() == stored(tables)
+        assert sum(site.values()) == sum(stored(tables).values()) > 0
+
+
+def test_a_customer_takes_less_than_300_bytes() -> None:
+    tables, _ = kept(80)
+    sizes = [len(value) for value in tables.store.partitions[0].tables[Table.CUSTOMERS].values()]
+    assert max(sizes) < 300
+
+
+def test_who_is_forgotten_counts_no_more_and_leaves_the_tables() -> None:
+    tables, partition = kept(300, ChurnSettings(remember_ms=30 * DAY_MS))
+    assert customers_by_state(now(tables.heads(1))) == {}
+    assert tables.store.partitions[0].tables[Table.CUSTOMERS] == {}
+    gone = [one for _, outputs in partition.outbox for one in outputs if one.value is None]
+    told = {one.key for _, outputs in partition.outbox for one in outputs}
+    assert {one.key for one in gone} == told, "all that was told is taken back"
+
+
+def test_by_other_limits_everybody_is_judged_again() -> None:
+    tables, _ = kept(85)
+    before = stored(tables)
+    strict = CustomerSettings("shop", 1, ChurnSettings(Limits(overdue=(0.01, 0.02, 0.03))))
+    claim = now(tables.claim(0, "next", 1, 0))
+    partition = now(CustomerPartition.open(tables, claim, strict))
+    now(partition.tick(0, None))
+    assert stored(tables) != before
+    fresh, _ = kept(85, strict.churn)
+    assert stored(tables)["lost"] == stored(fresh)["lost"]
+    assert partition.head is not None
+    assert partition.head.rules == strict.churn.version
+    [site] = customers_by_state(now(tables.heads(1))).values()
+    assert Counter(site) - Counter() == stored(tables)
+
+
+def test_they_are_published_with_everything_and_anew_when_they_change() -> None:
+    lane = Lane(Policy())
+    lane.feed("V", 0)
+    lane.tick()
+    followed = Followed(1)
+    followed.take(now(MemoryBoard(lane.store).read_partials([0])))
+    records = Records(followed, 1000)
+    snapshot = look_at_heads(followed.heads, 1, 0)
+    without = records.renew(snapshot, ALL_WINDOWS, 0).records.values()
+    assert all(record.customers is msgspec.UNSET for record in without)
+    for counts in ({"healthy": 2, "watch": 0, "at_risk": 1, "lost": 0}, dict.fromkeys(STATES, 3)):
+        snapshot.customers = {"default": counts}
+        renewed = records.renew(snapshot, ALL_WINDOWS, 0).records
+        assert list(renewed) == ["default|all|all"]
+        record = KpiSnapshot.model_validate_json(encode_record(renewed["default|all|all"], 1, 0))
+        assert record.customers is not None
+        assert record.customers.model_dump() == counts
+        assert records.renew(snapshot, ALL_WINDOWS, 0).records == {}
