@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from stream.core import conversion, csat, ctr, engagement, funnels, loyalty, nps
@@ -45,13 +46,18 @@ def metrics_of(window: str, dimension: str) -> frozenset[str]:
 
 def results_before(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
     """The same of the window before, where that has an exact value: others may not even be computable."""
-    return {
-        one.id: one.compute(counts, everyone) for one in that_apply(window, dimension) if one.has_previous
-    }
+    exact = (one for one in that_apply(window, dimension) if one.has_previous)
+    return _computed(exact, dimension, counts, everyone)
 
 
 def results(window: str, dimension: str, counts: Counts, everyone: Counts) -> dict[str, Kpi]:
     """Every KPI of a segment from its counts, and those of its whole site in the same window."""
+    return _computed(that_apply(window, dimension), dimension, counts, everyone)
+
+
+def _computed(
+    definitions: Iterable[Definition], dimension: str, counts: Counts, everyone: Counts
+) -> dict[str, Kpi]:
     counts = spelled_out(counts)
     site = spelled_out(everyone) if dimension in of_whole_site() else counts
-    return {one.id: one.compute(counts, site) for one in that_apply(window, dimension)}
+    return {one.id: one.compute(counts, site) for one in definitions}

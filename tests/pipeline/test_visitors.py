@@ -218,3 +218,13 @@ def test_visits_per_visitor_has_no_figure_of_the_window_before() -> None:
     kpis = lane.snapshot().records["default|7d|all"].kpis
     assert kpis["visits_per_visitor"].value == 1
     assert kpis["visits_per_visitor"].previous is msgspec.UNSET
+
+
+def test_ended_visits_have_figures_of_the_window_before() -> None:
+    lane = opened(Policy())
+    for minutes in (0, 10, 70):
+        visit(lane, minutes * MINUTE_MS, visitor=f"v{minutes}")
+    at(lane, 2 * HOUR_MS)
+    kpis = figures(lane, "1h")
+    assert [kpis["sessions"][name] for name in ("value", "previous")] == [1, 2]
+    assert [kpis["bounce_rate"][name] for name in ("value", "previous")] == [1, 1]
