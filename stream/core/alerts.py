@@ -38,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     measure: `value`, or the bound of the interval on the far side (`low` of an `above`, `high` of a `below`),
     which passes a limit only when the whole interval does. deviations: limits are robust standard deviations
-    from the same hour of earlier weeks.
+    from the same hour of earlier weeks. most: so many series fire at a time, others wait for their turn.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     for_ms: int = 0
     cooldown_ms: int = 0
     severity: Severity = "warning"
+    most: int = 50
     deviations: bool = False
     least_spread: float = 0.05
 

@@ -6,6 +6,7 @@ alerts; `latido alerts test` asks the same code about the figures of this moment
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -16,11 +17,14 @@ import msgspec
 from schemas.keys import snapshot_key
 from schemas.times import parse_time, to_ms
 from stream.core.alerts import (
+    FIRING,
     LONGEST_GAP_MS,
+    NEVER_AGAIN_MS,
     OK,
     PENDING,
     Baseline,
     Look,
+    Muted,
     Rule,
     Silence,
     Standing,
@@ -41,6 +45,7 @@ from stream.pipeline.alert_record import (
 from stream.pipeline.partition_state import OTHER
 from stream.pipeline.take_snapshot import Completeness, SnapshotRecord
 
+STORED_EVERY_MS = 20 * SECOND_MS
 NEAR_MS = 5 * SECOND_MS
 FORGOTTEN_AFTER_MS = 30 * DAY_MS
 """A series that was resolved so long ago leaves the tables and the topic."""
@@ -163,6 +168,7 @@ class Alerting:
         self.kept: dict[str, Kept] = dict(kept or {})
         self._judged: dict[str, SnapshotRecord] = {}
         self._missing_ms: dict[str, int] = {}
+        self._firing = Counter(one.rule for one in self.kept.values() if one.standing.state == FIRING)
 
     def look(self, published: Published, baselines: Baselines) -> Step:
         """Judge every series. A snapshot that is not whole changes nothing."""
@@ -181,7 +187,8 @@ class Alerting:
     def _news(self, published: Published) -> Iterator[SnapshotRecord]:
         """The records that are not those of the last look, and those whose series only time moves on."""
         waiting = {
-            self._place(kept) for kept in self.kept.values() if kept.standing.state == PENDING
+            self._place(kept) for kept in self.kept.values()
+            if kept.standing.state == PENDING and not self._is_full(self._rules.get(kept.rule))
         }  # fmt: skip
         for key, record in published.records.items():
             if self._judged.get(key) is not record or key in waiting:
@@ -201,16 +208,24 @@ class Alerting:
             rule,
             Standing() if before is None else before.standing,
             Look(sighting.as_of_ms, sighting.as_of_ms if rule.deviations else seen.from_ms, sighting.x),
-            muted_by(
-                one for one in self._settings.silences
-                if one.matches(rule.name, seen.series.site_id, seen.series.segment)
-            ),
-        )  # fmt: skip
+            self._muted(rule, seen.series),
+        )
         told = [
             alert_record(rule, seen.series, change, sighting, self._settings.monitor) for change in changes
         ]
         alert = None if before is None else before.alert
         self._keep(key, Kept(standing, seen.series, rule.name, alert), told, step)
+
+    def _is_full(self, rule: Rule | None) -> bool:
+        """Whether so many series of a rule fire that more would be a flood."""
+        return rule is not None and self._firing[rule.name] >= rule.most
+
+    def _muted(self, rule: Rule, series: Series) -> Muted:
+        """By silences, and while the rule is full."""
+        if self._is_full(rule):
+            return lambda _: NEVER_AGAIN_MS
+        silences = self._settings.silences
+        return muted_by(one for one in silences if one.matches(rule.name, series.site_id, series.segment))
 
     def _tidy(self, key: str, published: Published, step: Step) -> None:
         """End what is not published any more or has no rule, and forget what is over since long."""
@@ -235,6 +250,7 @@ class Alerting:
         self._keep(key, msgspec.structs.replace(kept, standing=standing), told, step)
 
     def _keep(self, key: str, kept: Kept, told: list[AlertRecord], step: Step) -> None:
+        self._firing[kept.rule] += sum(1 if one.state == "firing" else -1 for one in told)
         if told:
             kept = msgspec.structs.replace(kept, alert=told[-1])
             step.told.extend(told)
@@ -250,5 +266,7 @@ class Alerting:
 
 
 def _lasting(standing: Standing) -> Standing:
-    """What must survive: when a series was looked at matters only while it waits."""
-    return standing if standing.state == PENDING else msgspec.structs.replace(standing, seen_ms=0)
+    """What must survive: when a series was looked at matters only while it waits, and less than
+    `LONGEST_GAP_MS` ago is as good as now."""
+    seen_ms = standing.seen_ms // STORED_EVERY_MS if standing.state == PENDING else 0
+    return msgspec.structs.replace(standing, seen_ms=seen_ms, held_ms=0)

@@ -88,6 +88,8 @@ class RuleSettings(_Table):
     """How long it must last."""
     cooldown: Duration = 0
     """How long after it was resolved it cannot fire again."""
+    most: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """So many of its series fire at a time; others wait until one is resolved."""
     severity: Severity = "warning"
 
     @model_validator(mode="after")
@@ -160,6 +162,7 @@ class RuleSettings(_Table):
             for_ms=self.for_,
             cooldown_ms=self.cooldown,
             severity=self.severity,
+            most=self.most,
             deviations=self.against == "earlier_weeks",
             least_spread=self.least_spread,
         )

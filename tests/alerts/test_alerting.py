@@ -174,6 +174,14 @@ def test_nothing_is_stored_of_series_that_are_fine() -> None:
     assert judge.stored == {}
 
 
+def test_a_series_that_waits_is_stored_now_and_then_and_one_that_fires_once() -> None:
+    alerting = Alerting(AlertRules((msgspec.structs.replace(CTR, for_ms=300 * S),)))
+    writes = [len(alerting.look(published(second, ctr(0, LOW)), NOTHING).kept) for second in range(400)]
+    assert sum(writes[1:299]) == pytest.approx(300 / 20, abs=1)
+    assert writes[300] == 1
+    assert sum(writes[301:]) == 0
+
+
 def test_a_silence_holds_back_its_series_only() -> None:
     hush = Silence(segment="channel=E*", end_ms=START_MS + 100 * S)
     judge = Judge(msgspec.structs.replace(CTR, dimension="channel", for_ms=0), silences=(hush,))
@@ -182,6 +190,17 @@ def test_a_silence_holds_back_its_series_only() -> None:
     assert judge.look(published(50, *records)) == []
     [late] = judge.look(published(101, *records))
     assert (late.segment.value, late.changed_at) == ("Email", "2026-09-21T14:15:00.000Z")
+
+
+def test_no_more_than_so_many_series_fire_at_a_time_and_others_wait_for_their_turn() -> None:
+    judge = Judge(msgspec.structs.replace(CTR, dimension="element", for_ms=0, most=2))
+    low = [ctr(0, LOW, f"element={name}") for name in "abcd"]
+    assert [one.segment.value for one in judge.look(published(0, *low))] == ["a", "b"]
+    assert judge.look(published(10, *low)) == []
+    fine = ctr(20, FINE, "element=a")
+    found = judge.look(published(20, fine, *low[1:]))
+    assert [(one.segment.value, one.state) for one in found] == [("a", "resolved"), ("c", "firing")]
+    assert [one.segment.value for one in judge.look(published(30, fine, *low[1:]))] == []
 
 
 class Usual:

@@ -26,7 +26,7 @@ USUAL, FALLEN, LIMIT = 0.10, 0.01, 0.05
 """The true rate, what it falls to, and the limit a rule has."""
 SEED: Final = 20261122
 START_MS: Final = 1_790_000_000_000
-DAYS: Final = {10: 40, 100: 5}
+DAYS: Final = {10: 30, 100: 3}
 """Impressions an hour -> simulated days."""
 
 

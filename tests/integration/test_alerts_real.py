@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 
 from standardwebhooks import Webhook
 
 from schemas.alerts import Alert
 from schemas.topics import ALERTS
 from stream.kafka.log_reader import read_topic
+from stream.kafka.news_reader import news_records
 from stream.pipeline.alerts import decode_kept
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
@@ -106,3 +107,23 @@ async def test_a_rule_fires_once_survives_kill_9_and_is_resolved_once(real: Stac
     assert found[0] == first[0]
     assert found[0].fired_at == found[1].fired_at < found[1].changed_at
     assert _types(listener) == ["alert.firing", "alert.resolved"]
+
+
+async def test_what_was_not_done_comes_again_and_what_was_does_not(real: Stack) -> None:
+    async with producing(real.broker) as producer:
+        for value in (b"1", b"2", b"3"):
+            await producer.send_and_wait(ALERTS, value, key=b"k")
+
+    async def read(count: int) -> list[bytes | None]:
+        """So many; the last one is not done."""
+        found = []
+        async with aclosing(news_records(real.client_options, "latido-n-alerts-ops", [ALERTS])) as records:
+            async for _, value, _ in records:
+                found.append(value)
+                if len(found) == count:
+                    break
+        return found
+
+    assert await read(2) == [b"1", b"2"]
+    assert await read(2) == [b"2", b"3"]
+    assert await read(1) == [b"3"]
