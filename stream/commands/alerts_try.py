@@ -23,9 +23,9 @@ from stream.commands.watching import nothing_yet, opened_board
 from stream.core.alerts import Change, Rule
 from stream.core.registry import KPIS
 from stream.pipeline.alert_baselines import SettledBaselines
-from stream.pipeline.alert_record import Series, Sighting, alert_record
+from stream.pipeline.alert_record import Series, Sighting, alert_record, written
 from stream.pipeline.alerts import Published, measure, series_of
-from stream.pipeline.explain import completeness_text, read_record, write_number
+from stream.pipeline.explain import completeness_text, read_record
 from stream.pipeline.ports import Board
 from stream.pipeline.take_snapshot import decode_header
 from stream.settings import Settings, policy
@@ -113,7 +113,7 @@ def _asked(rule: Rule) -> str:
     what = {"value": "value", "low": "lower bound", "high": "upper bound"}[rule.measure]
     limit = (
         f"{rule.limit:+g} deviations from the same hour of earlier weeks"
-        if rule.deviations else write_number(KPIS[rule.kpi], rule.limit)
+        if rule.deviations else written(KPIS[rule.kpi], rule.limit)
     )  # fmt: skip
     return f"{rule.name}: {what} of {rule.kpi} ({rule.window}) {rule.direction} {limit}"
 
@@ -123,12 +123,12 @@ def _row(rule: Rule, one: Judged) -> list[Text]:
     figure = sighting.figure
     interval = "-"
     if figure.low is not None and figure.high is not None:
-        interval = f"{write_number(definition, figure.low)} to {write_number(definition, figure.high)}"
+        interval = f"{written(definition, figure.low)} to {written(definition, figure.high)}"
     compared = "-"
     if sighting.x is not None:
-        compared = f"{sighting.x:+.2f}" if rule.deviations else write_number(definition, sighting.x)
+        compared = f"{sighting.x:+.2f}" if rule.deviations else written(definition, sighting.x)
     cells = (
-        one.series.site_id, one.series.segment, write_number(definition, figure.value), interval,
+        one.series.site_id, one.series.segment, written(definition, figure.value), interval,
         "-" if figure.n is None else f"{figure.n:,}", compared, _judgement(rule, sighting),
     )  # fmt: skip
     return [Text(escape(cell)) for cell in cells]

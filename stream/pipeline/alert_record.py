@@ -187,7 +187,7 @@ def _summary(rule: Rule, definition: Definition, series: Series, change: Change,
     """Such as `Click-through rate of channel=Email, site shop-es, window 1h: 1.20 %, below 2.00 %`."""
     of = "" if series.dimension == ALL else f" of {series.segment}"
     what = f"{definition.label}{of}, site {series.site_id}, window {rule.window}"
-    value = write_number(definition, seen.figure.value)
+    value = written(definition, seen.figure.value)
     if change.firing:
         return f"{what}: {value}, {_limit_text(rule, definition)}"
     return f"{what}: {value}, back within the limit"
@@ -197,19 +197,19 @@ def _limit_text(rule: Rule, definition: Definition) -> str:
     if rule.deviations:
         far = f"{abs(rule.limit):g} deviations {rule.direction} the same hour of earlier weeks"
         return f"more than {far}" if rule.measure == "value" else f"the whole interval more than {far}"
-    limit = f"{rule.direction} {write_number(definition, rule.limit)}"
+    limit = f"{rule.direction} {written(definition, rule.limit)}"
     return limit if rule.measure == "value" else f"the whole interval {limit}"
 
 
 def _reasons(rule: Rule, definition: Definition, change: Change, seen: Sighting) -> list[str]:
     figure = seen.figure
-    text = write_number(definition, figure.value)
+    text = written(definition, figure.value)
     if figure.low is not None and figure.high is not None:
-        low, high = write_number(definition, figure.low), write_number(definition, figure.high)
+        low, high = written(definition, figure.low), written(definition, figure.high)
         text += f", with a 95 % interval from {low} to {high}"
     reasons = ["Now " + text + ("." if figure.n is None else f", n = {figure.n:,}.")]
     if (known := seen.baseline) is not None and seen.x is not None:
-        middle, spread = write_number(definition, known.median), write_number(definition, known.spread)
+        middle, spread = written(definition, known.median), written(definition, known.spread)
         reasons.append(
             f"The same hour of {known.weeks} earlier weeks: median {middle}, deviation {spread}; "
             f"this is {seen.x:+.1f} of them."
@@ -226,6 +226,13 @@ def _lasted(change: Change) -> str:
     return (
         f"It fired at {rfc3339(change.fired_ms)} and lasted {duration_text(change.at_ms - change.fired_ms)}."
     )
+
+
+def written(definition: Definition, number: float | None) -> str:
+    """As `write_number`; a whole number without decimals, as limits of counts are."""
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return write_number(definition, number)
 
 
 def duration_text(ms: int) -> str:

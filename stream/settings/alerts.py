@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -245,6 +246,18 @@ class AlertSettings(_Table):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"two {what} are named {name!r}; give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _patterns_match_something(self) -> Self:
+        """Else somebody would wait in vain; who only delivers may leave the rules out."""
+        names = [one.name for one in self.rules]
+        patterns = [pattern for one in self.receivers for pattern in one.rules]
+        for pattern in [*patterns, *(one.rule for one in self.silences)] if names else []:
+            if not any(fnmatchcase(name, pattern) for name in names) and pattern != "*":
+                near = difflib.get_close_matches(pattern, names, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(names)}"
+                raise ValueError(f"no rule is named {pattern!r}; {hint}")
         return self
 
 

@@ -138,6 +138,15 @@ def test_names_are_different(tmp_path: Path) -> None:
         load_settings(written(tmp_path, rule * 2))
 
 
+def test_who_would_wait_in_vain_is_told(tmp_path: Path) -> None:
+    silence = '[[alerts.silences]]\nrule = "quit"\n'
+    with pytest.raises(SettingsProblem, match="no rule is named 'quit'; did you mean quiet?"):
+        load_settings(written(tmp_path, WHOLE + silence))
+    with pytest.raises(SettingsProblem, match=r"no rule is named 'nps-\*'; there is ctr-low, quiet"):
+        load_settings(written(tmp_path, WHOLE + RECEIVER + 'rules = ["nps-*"]\n'))
+    assert load_settings(written(tmp_path, RECEIVER + 'rules = ["nps-*"]\n')).alerts.rules == ()
+
+
 def test_the_variables_of_the_sections_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     from stream.settings.load import unknown_variables
 
