@@ -140,7 +140,7 @@ def test_names_are_different(tmp_path: Path) -> None:
 
 def test_who_would_wait_in_vain_is_told(tmp_path: Path) -> None:
     silence = '[[alerts.silences]]\nrule = "quit"\n'
-    with pytest.raises(SettingsProblem, match="no rule is named 'quit'; did you mean quiet?"):
+    with pytest.raises(SettingsProblem, match=r"no rule is named 'quit'; did you mean quiet\?"):
         load_settings(written(tmp_path, WHOLE + silence))
     with pytest.raises(SettingsProblem, match=r"no rule is named 'nps-\*'; there is ctr-low, quiet"):
         load_settings(written(tmp_path, WHOLE + RECEIVER + 'rules = ["nps-*"]\n'))
