@@ -144,6 +144,8 @@ class Partition(Claimed[PartitionHead]):
         if untaken is None:
             return
         batch = untaken
+        if self._held_back is not None:  # else this batch would read through what that commit replaces
+            await self._commit(wall_ms)
         self.replied(batch.topic, batch.log_end, wall_ms or 0)
         events = [decode(batch.topic, record.key, record.value) for record in batch.records]
         admitted = await self._read_through(batch.topic, events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from schemas.times import rfc3339
 from stream.core.policy import DAY_MS, HOUR_MS, MINUTE_MS, Policy
 from stream.pipeline.partition import Partition
 from stream.pipeline.ports import StoreUnreachable, Table
+from stream.pipeline.scores import latest_scores_of, scores_of
 from stream.pipeline.settle import read_closed
 from stream.replay import run
-from stream.tables.memory import MemoryTables
+from stream.tables.memory import MemoryBoard, MemoryTables
 from tests.builders import BASE_MS, Lane, event, now
 from tests.settled_reading import results
 
@@ -325,3 +327,28 @@ def test_days_are_kept_for_thirty_days_at_least() -> None:
     assert Policy(survey_tolerance_ms=DAY_MS).results_kept_ms == 30 * DAY_MS
     assert Policy(survey_tolerance_ms=60 * DAY_MS).results_kept_ms == 60 * DAY_MS
     assert Policy(survey_tolerance_ms=None).results_kept_ms is None
+
+
+def test_a_store_that_is_gone_while_a_final_hour_is_read_back_loses_no_answer() -> None:
+    lane = live()
+    happen(lane, "S", 10, score=3, respondent_id="r")
+    at(lane, 27 * 60)
+    read, gone = lane.tables.read, True
+
+    async def fail_once(partition: int, table: Table, fields: Sequence[str]) -> list[bytes | None]:
+        nonlocal gone
+        if table is Table.SETTLED and gone:
+            gone = False
+            raise StoreUnreachable("gone")
+        return await read(partition, table, fields)
+
+    lane.tables.read = fail_once  # type: ignore[method-assign]
+    with pytest.raises(StoreUnreachable):
+        happen(lane, "S", 12, score=7, respondent_id="r")
+    now(lane.partition.resume())
+    happen(lane, "S", 14, score=9, respondent_id="r")
+    lane.tick()
+    nps = kpis(lane, "hour")["nps"]
+    assert (nps.promoters, nps.passives, nps.detractors) == (1, 0, 0)
+    assert [one.score for one in now(scores_of(lane.tables, 1, "r"))] == [3, 7, 9]
+    assert [one.score for one in now(latest_scores_of(MemoryBoard(lane.store), 1, "default"))] == [9, 7, 3]
