@@ -116,6 +116,6 @@ def enable(receiver: Receiver, redis: options.Redis = None, namespace: options.N
     options.quiet_logs()
     import asyncio
 
-    from stream.commands.alerts_delivery import enable_receiver
+    from stream.commands.receivers import enable_receiver
 
     raise typer.Exit(asyncio.run(enable_receiver(chosen, receiver)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import signal
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from stream.alerts.delivery import Delivery, keep_delivering
 from stream.alerts.news import Receiver
 from stream.alerts.sending import sender_for
 from stream.commands.failures import DONE, Failed, WrongUse
+from stream.commands.receivers import receivers_of
 from stream.commands.watching import opened_board
 from stream.kafka.errors import WorkerRefused
 from stream.kafka.news_reader import news_records
@@ -29,23 +29,6 @@ log = structlog.get_logger("latido.alerts")
 TROUBLES: Final = (WorkerRefused, StoreUnreachable, StoreMisconfigured, OSError)
 LOOK_AGAIN_S: Final = 30.0
 """How soon a receiver that was enabled is told again."""
-
-
-def receivers_of(settings: Settings) -> list[Receiver]:
-    """As delivery knows them."""
-    return [
-        Receiver(
-            name=one.name,
-            kind=one.kind,
-            url=one.url.get_secret_value(),
-            secret=None if one.secret is None else one.secret.get_secret_value(),
-            allow_private=one.allow_private,
-            rules=one.rules,
-            least_severity=one.least_severity,
-            churn=one.churn,
-        )
-        for one in settings.alerts.receivers
-    ]
 
 
 async def deliver_until_stopped(settings: Settings) -> int:
@@ -114,26 +97,6 @@ async def _is_off(board: AlertsBoard, receiver: Receiver) -> bool:
     with contextlib.suppress(StoreUnreachable):
         return receiver.fingerprint in await board.read_receivers_off()
     return False
-
-
-async def enable_receiver(settings: Settings, name: str) -> int:
-    """Raises WrongUse when the settings have no such receiver."""
-    receiver = find_receiver(settings, name)
-    async with opened_board(settings) as board:
-        was_off = receiver.fingerprint in await board.read_receivers_off()
-        await board.write_receiver_off(receiver.fingerprint, None)
-    print(f"{name} is told again" if was_off else f"{name} was not switched off")
-    return DONE
-
-
-def find_receiver(settings: Settings, name: str) -> Receiver:
-    """Raises WrongUse."""
-    known = {receiver.name: receiver for receiver in receivers_of(settings)}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
-        raise WrongUse(f"the settings have no receiver {name!r}; {hint}")
-    return known[name]
 
 
 async def _check_topics(settings: Settings, receivers: Sequence[Receiver]) -> None:

@@ -16,9 +16,8 @@ from rich.text import Text
 
 from schemas.times import parse_time, to_ms
 from stream.alerts.news import TEST, News, Receiver, read_alert
-from stream.alerts.sending import ReceiverGone, Refused, sender_for
-from stream.commands.alerts_delivery import receivers_of
 from stream.commands.failures import DONE, FAILED, Failed, WrongUse
+from stream.commands.receivers import receivers_of
 from stream.commands.watching import nothing_yet, opened_board
 from stream.core.alerts import Change, Rule
 from stream.core.registry import KPIS
@@ -163,6 +162,8 @@ async def _send(settings: Settings, rule: Rule, one: Judged) -> int:
 
 async def _attempt(receiver: Receiver, news: News, now_ms: int) -> str | None:
     """Why it was not taken."""
+    from stream.alerts.sending import ReceiverGone, Refused, sender_for
+
     try:
         sender = sender_for(receiver)
     except ValueError as error:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream.commands.alerts_delivery import receivers_of
 from stream.commands.failures import DONE
+from stream.commands.receivers import receivers_of
 from stream.commands.watching import as_line, opened_board
 from stream.pipeline.read_alerts import RESOLVED, StandingAlert, standing_alerts
 from stream.settings import Settings
