@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from statistics import stdev
 from typing import Any
@@ -29,6 +29,7 @@ WINDOWS = {
     "30d": (30 * 86_400_000, 3_600_000),
     "90d": (90 * 86_400_000, 3_600_000),
 }
+DAY_OF_PAGES = (86_400_000, 900_000)
 # What is published in windows longer than a day.
 OF_VISITORS = frozenset({"visitors", "new", "returns", "away_ms"})
 OF_ANSWERS = frozenset(
@@ -62,9 +63,13 @@ def check_snapshot(snapshot: Snapshot, facts: list[Fact]) -> None:
         return
     published = read(snapshot)
     for name in ("all", *WINDOWS):
-        low, before_low = limits(name, snapshot.as_of_ms)
-        told = [fact for fact in facts if is_told(fact, name)]
-        now, before = add_up(told, low, FOREVER), add_up(told, before_low, low)
+        now: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        before: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for of_pages in (False, True):
+            low, before_low = limits(name, snapshot.as_of_ms, of_pages=of_pages)
+            told = [fact for fact in facts if is_told(fact, name) and is_of_pages(fact.segment) == of_pages]
+            now |= add_up(told, low, FOREVER)
+            before |= add_up(told, before_low, low)
         for site, segment in {*now, *(k[1:] for k in published if k[0] == name)}:
             kpis = published.get((name, site, segment))
             assert kpis is not None, f"{name} {site} {segment} is missing: {now[site, segment]}"
@@ -93,14 +98,18 @@ def is_told(fact: Fact, window: str) -> bool:
         return False
     if window in SHORTER_THAN_A_DAY and fact.metric in ("returns", "away_ms"):
         return False
-    return window in OF_PAGES or "_page" not in fact.segment.partition("=")[0]
+    return window in OF_PAGES or not is_of_pages(fact.segment)
 
 
-def limits(name: str, end_ms: int) -> tuple[int, int]:
+def is_of_pages(segment: str) -> bool:
+    return "_page" in segment.partition("=")[0]
+
+
+def limits(name: str, end_ms: int, *, of_pages: bool = False) -> tuple[int, int]:
     """(first ms of the window, first ms of the one before it)."""
     if name == "all":
         return -FOREVER, -FOREVER
-    width, bucket = WINDOWS[name]
+    width, bucket = DAY_OF_PAGES if of_pages and name == "24h" else WINDOWS[name]
     low = -((width - end_ms) // bucket) * bucket
     return low, low - width
 
@@ -263,8 +272,8 @@ def check_tally(tally: SegmentTally, end_ms: int) -> None:
     for kind, series in tally.series.items():
         assert series.series.kind == kind
         for window in series.series.windows:
-            width, bucket_ms = WINDOWS[window.name]
-            low, before_low = (ms // bucket_ms for ms in limits(window.name, end_ms))
+            width, bucket_ms = DAY_OF_PAGES if kind == "p" else WINDOWS[window.name]
+            low, before_low = (ms // bucket_ms for ms in limits(window.name, end_ms, of_pages=kind == "p"))
             now, before = series.window(window.name)
             assert now == _sum(series.counts, low, FOREVER), window.name
             assert before == _sum(series.counts, before_low, low), f"before {window.name}"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from stream.core.sessions import OPEN, Origin, Session
-from stream.core.windows import ALL_TIME, SETTLED
+from stream.core.windows import ALL_TIME, PAGES_DAY, SETTLED, WINDOWS, Window
 
 # Fields of the origin: what the earliest event says.
 ORIGIN_DIMENSIONS: Final = ("channel", "campaign", "device", "country", "plan", "referrer")
@@ -77,10 +77,21 @@ def origin_value(origin: Origin, dimension: str) -> str | None:
 def windows_of(dimension: str) -> frozenset[str] | None:
     """The windows in which segments of a dimension are counted; None: in every one its KPIs have.
 
-    A site has as many pages as everything else has values together: by the minute, and by settled hours, is
-    enough there. Buckets of ten seconds would nearly all hold one visit.
+    A site has as many pages as everything else has values together: by the quarter of an hour, and by settled
+    hours, is enough there. Narrower buckets would nearly all hold one visit.
     """
-    return PAGE_WINDOWS if any(page in dimension.split(SEPARATOR) for page in PAGE_DIMENSIONS) else None
+    return PAGE_WINDOWS if is_of_pages(dimension) else None
+
+
+@lru_cache(maxsize=256)
+def is_of_pages(dimension: str) -> bool:
+    """Whether it is a page, or a pair with one."""
+    return any(page in dimension.split(SEPARATOR) for page in PAGE_DIMENSIONS)
+
+
+def shape_of(window: str, dimension: str) -> Window:
+    """A rolling window as segments of a dimension have it."""
+    return PAGES_DAY if window == PAGES_DAY.name and is_of_pages(dimension) else WINDOWS[window]
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from typing import Generic
 import msgspec
 
 from stream.core.calendar import Window
+from stream.core.dimensions import is_of_pages
 from stream.core.engagement import VISITORS
 from stream.core.event_time import FOREVER_MS, NEVER_MS
 from stream.core.kpi import WHOLE
@@ -23,6 +24,7 @@ from stream.core.windows import (
     DAY,
     DAY_KIND,
     MONTH,
+    PAGES_KIND,
     RETURNS_KIND,
     SERIES,
     TEN_SECONDS_MS,
@@ -55,6 +57,8 @@ def series_of(dimension: str) -> tuple[tuple[Series, Metrics], ...]:
     found: list[tuple[Series, Metrics]] = []
     for series in SERIES:
         if series.bucket_ms < HOUR_MS:
+            if is_of_pages(dimension) != (series.kind == PAGES_KIND):
+                continue
             windows = tuple(window for window in series.windows if that_apply(window.name, dimension))
             if windows:
                 found.append((Series(series.kind, windows), None))
@@ -261,7 +265,8 @@ class SegmentTally(Pending):
 
     def _visitors_of_day(self) -> int:
         """So the month says which part of it the day is, as of one instant."""
-        return self.series[DAY_KIND].window(DAY)[0].get(VISITORS, 0)
+        day = self.series.get(DAY_KIND)  # pages have none: nobody counts their visitors
+        return 0 if day is None else day.window(DAY)[0].get(VISITORS, 0)
 
     def settle(self, end_ms: int) -> Settled:
         """Let the windows end at `end_ms`, and apply what is pending."""

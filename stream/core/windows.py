@@ -47,6 +47,8 @@ ROLLING = (
     Window("90d", 90 * DAY_MS, HOUR_MS),
 )
 WINDOWS = {window.name: window for window in ROLLING}
+# The day of landing and exit pages: a site has hundreds of them, and minutes would hold a visit or two each.
+PAGES_DAY = Window("24h", DAY_MS, 15 * MINUTE_MS)
 ALL_TIME = "all"
 SETTLED = ("hour", "day")  # kinds of settled windows: core/settled.py
 # Above a day only the counts of some KPIs are kept: see `Definition.windows`.
@@ -57,6 +59,7 @@ OF_VISITORS = UP_TO_A_DAY | {"7d", "28d"}
 OF_ANSWERS = UP_TO_A_DAY | {"7d", "30d", "90d"}
 DAY, MONTH = "24h", "28d"  # of daily and monthly active visitors
 DAY_KIND = "m"  # of the series that has the day
+PAGES_KIND = "p"  # of the one that has it for pages
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -82,6 +85,7 @@ RETURNS_KIND = "r"
 SERIES = (
     Series("t", tuple(window for window in ROLLING if window.bucket_ms == TEN_SECONDS_MS)),
     Series(DAY_KIND, (WINDOWS["24h"],)),
+    Series(PAGES_KIND, (PAGES_DAY,)),
     Series("v", (WINDOWS["7d"], WINDOWS["28d"])),
     Series(RETURNS_KIND, (WINDOWS["7d"], WINDOWS["28d"])),
     Series("a", (WINDOWS["7d"], WINDOWS["30d"], WINDOWS["90d"])),

@@ -72,6 +72,8 @@ ARRIVAL_DIMENSIONS = ("channel", "campaign", "device", "country", "plan")
 PAGE_DIMENSIONS = ("landing_page", "exit_page")
 """Of visits that are over."""
 PAGE_WINDOWS = ("24h", "all")
+PAGE_BUCKET_MS = 15 * MINUTE_MS
+"""To which the beginning of their day is rounded up."""
 SHOWN_DIMENSIONS = ("position", "variant", "surface", "channel", "campaign")
 WITHOUT_OPEN_RATE = ("position", "surface")
 
@@ -82,13 +84,14 @@ def recompute(records: Iterable[LogRecord], rules: Rules, as_of_ms: int) -> dict
     return figures_at(sites_of(accepted, rules), rules, as_of_ms)
 
 
-def spans(as_of_ms: int) -> dict[str, tuple[Span, Span | None]]:
-    """The windows that end at `as_of_ms`, each with the window before, if there is one.
+def spans(as_of_ms: int, segment: str = "all") -> dict[str, tuple[Span, Span | None]]:
+    """The windows of a segment that end at `as_of_ms`, each with the window before, if there is one.
 
     They have no end of their own: what a clock that runs ahead sent counts now.
     """
     found: dict[str, tuple[Span, Span | None]] = {"all": (Span(-math.inf, math.inf), None)}
-    for name, width_ms, bucket_ms in WINDOWS:
+    for name, width_ms, narrow_ms in WINDOWS:
+        bucket_ms = max(narrow_ms, PAGE_BUCKET_MS) if is_of_pages(segment) else narrow_ms
         start = math.ceil((as_of_ms - width_ms) / bucket_ms) * bucket_ms
         found[name] = Span(start, math.inf), Span(start - width_ms, start)
     return found
@@ -100,7 +103,7 @@ def figures_at(sites: Mapping[str, Site], rules: Rules, as_of_ms: int) -> dict[s
     for site_id, site in sites.items():
         ended = [visit for visit in site.visits if as_of_ms - visit.last > rules.gap_ms]
         for segment, times, kpis in segments(site, ended, rules):
-            for window, (now, before) in spans(as_of_ms).items():
+            for window, (now, before) in spans(as_of_ms, segment).items():
                 if is_of_pages(segment) and window not in PAGE_WINDOWS:
                     continue
                 found_in = times.of(window)

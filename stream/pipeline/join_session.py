@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream.core import conversion, engagement, funnels
 from stream.core.event_time import NEVER_MS
 from stream.core.events import Event
-from stream.core.policy import MINUTE_MS, Policy, page_path
+from stream.core.policy import Policy, page_path
 from stream.core.sessions import (
     ENDED,
     GONE,
@@ -22,13 +22,13 @@ from stream.core.sessions import (
 from stream.core.settled import VISIT, hours_not_past
 from stream.core.tallies import Pending, SegmentTally
 from stream.core.visitors import last_seen_ms
-from stream.core.windows import TEN_SECONDS_MS
+from stream.core.windows import PAGES_DAY, TEN_SECONDS_MS
 from stream.pipeline.count_elements import count_pairs
 from stream.pipeline.count_visits import count_visit, count_visits, publish_renumbered, published_numbers
 from stream.pipeline.partition_state import LONG_SESSION, MERGE, PartitionState, Site
 
 _OPEN = engagement.OPEN_LANES.name
-_TENS_PER_MINUTE = MINUTE_MS // TEN_SECONDS_MS
+_TENS_OF_PAGES = PAGES_DAY.bucket_ms // TEN_SECONDS_MS
 
 
 def presence(
@@ -105,9 +105,9 @@ def _count_ended(
     row = pending.sessions[bucket, hour]
     for metric, n in counts:
         row[metric] += sign * n
-    minute = bucket - bucket % _TENS_PER_MINUTE  # narrower buckets are not kept of pages
+    quarter = bucket - bucket % _TENS_OF_PAGES  # narrower buckets are not kept of pages
     for tally in site.tallies_of_pages(session, cap):
-        row = tally.sessions[minute, hour]
+        row = tally.sessions[quarter, hour]
         for metric, n in counts:
             row[metric] += sign * n
     for goal in session.goals:

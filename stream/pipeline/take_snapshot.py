@@ -9,11 +9,12 @@ import msgspec
 from schemas.keys import snapshot_key
 from schemas.times import rfc3339
 from schemas.topics import INPUT_TOPICS
+from stream.core.dimensions import shape_of
 from stream.core.event_time import NEVER_MS
 from stream.core.kpi import Count, Kpi
 from stream.core.policy import SECOND_MS
 from stream.core.registry import results, results_before
-from stream.core.windows import ALL_TIME, WINDOWS
+from stream.core.windows import ALL_TIME
 from stream.pipeline.partition_state import ALL, PartitionHead
 from stream.pipeline.sums import Place, Sums
 
@@ -171,7 +172,7 @@ def make_record(place: Place, value: str, sums: Sums, everyone: Sums, snapshot: 
         set_previous(kpis, results_before(place.window, place.dimension, before, everyone[1]))
     return SnapshotRecord(
         site_id=place.site_id,
-        window=_limits(place.window, as_of_ms),
+        window=_limits(place, as_of_ms),
         segment=SegmentName(place.dimension, None if place.dimension == ALL else value),
         as_of=rfc3339(as_of_ms),
         published_at=rfc3339(as_of_ms),
@@ -199,12 +200,12 @@ def set_previous(kpis: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> None:
             kpi.previous = other.value
 
 
-def _limits(window: str, as_of_ms: int) -> WindowLimits:
-    if window == ALL_TIME:
-        return WindowLimits(window, "all", None, rfc3339(as_of_ms))
-    shape = WINDOWS[window]
+def _limits(place: Place, as_of_ms: int) -> WindowLimits:
+    if place.window == ALL_TIME:
+        return WindowLimits(place.window, "all", None, rfc3339(as_of_ms))
+    shape = shape_of(place.window, place.dimension)
     start_ms = shape.first_bucket(as_of_ms) * shape.bucket_ms
-    return WindowLimits(window, "rolling", rfc3339(start_ms), rfc3339(as_of_ms))
+    return WindowLimits(place.window, "rolling", rfc3339(start_ms), rfc3339(as_of_ms))
 
 
 def same_figures(a: SnapshotRecord, b: SnapshotRecord) -> bool:

@@ -114,7 +114,7 @@ def test_a_bucket_older_than_every_window_counts_in_the_total_only() -> None:
     tally.rows[(NOON_MS - 5 * 86_400_000) // TEN_SECONDS_MS]["clicks"] += 1
     tally.settle(NOON_MS)
     assert [tally.window(w.name) for w in ROLLING] == [({}, {})] * len(ROLLING)
-    assert [series.counts for series in tally.series.values()] == [{}] * len(SERIES)
+    assert [series.counts for series in tally.series.values()] == [{}] * len(tally.series)
     assert tally.total == {"clicks": 1}
 
 
