@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from pydantic import BaseModel
 
+import schemas.alerts
 from schemas.alerts import Alert
 from schemas.keys import alert_key
 from stream.core.alerts import Baseline, Rule, Silence
-from stream.pipeline.alert_record import AlertRecord, Series
+from stream.pipeline.alert_record import (
+    AlertRecord,
+    BaselineRecord,
+    ConditionRecord,
+    ObservedRecord,
+    Series,
+)
 from stream.pipeline.alerts import (
     FORGOTTEN_AFTER_MS,
     Alerting,
@@ -51,6 +59,19 @@ class Judge:
 
 def short(alerts: Sequence[AlertRecord]) -> list[tuple[str, str, str]]:
     return [(one.state, one.cause, one.dedupe_key) for one in alerts]
+
+
+@pytest.mark.parametrize(
+    ("record", "model"),
+    [
+        (AlertRecord, schemas.alerts.Alert), (ConditionRecord, schemas.alerts.Condition),
+        (ObservedRecord, schemas.alerts.Observed), (BaselineRecord, schemas.alerts.Baseline),
+    ],
+)  # fmt: skip
+def test_a_record_has_the_fields_of_the_contract_in_their_order(
+    record: type[msgspec.Struct], model: type[BaseModel]
+) -> None:
+    assert list(record.__struct_fields__) == list(model.model_fields)
 
 
 def test_it_fires_once_and_is_resolved_once_and_says_why() -> None:

@@ -273,7 +273,7 @@ async def test_alertmanager_is_told_what_its_interface_wants() -> None:
     assert firing["generatorURL"].startswith("https://monitor.example/api/v1/explain?kpi=ctr")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules that Apprise looks for
+@pytest.mark.filterwarnings("ignore")  # of everything that Apprise looks for
 async def test_apprise_is_told_in_plain_text() -> None:
     async with listening() as listener:
         address = listener.url.replace("http://", "json://")

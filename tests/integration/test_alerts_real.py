@@ -16,13 +16,13 @@ from contextlib import aclosing, contextmanager
 from standardwebhooks import Webhook
 
 from schemas.alerts import Alert
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, CHURN_SIGNALS
 from stream.kafka.log_reader import read_topic
 from stream.kafka.news_reader import news_records
 from stream.pipeline.alerts import decode_kept
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
-from tests.alerts.telling import SECRET, Listener, listening
+from tests.alerts.telling import AT_RISK, SECRET, Listener, listening
 from tests.integration.conftest import Stack
 from tests.integration.worker_process import ROOT, page_views, producing, send, wait_until
 
@@ -83,7 +83,13 @@ def _types(listener: Listener) -> list[str]:
 async def test_a_rule_fires_once_survives_kill_9_and_is_resolved_once(real: Stack) -> None:
     now_ms = time.time_ns() // 1_000_000
     async with listening(500, 204) as listener, producing(real.broker) as producer:
-        receiver = {"name": "ops", "url": listener.url, "secret": SECRET, "allow_private": True}
+        receiver = {
+            "name": "ops",
+            "url": listener.url,
+            "secret": SECRET,
+            "allow_private": True,
+            "churn": ["at_risk"],
+        }
         alerts = json.dumps({"rules": [RULE], "receivers": [receiver]})
         worker = real.worker(LATIDO_ALERTS=alerts)
         await send(producer, page_views(10, start_ms=now_ms - 60_000))
@@ -100,13 +106,17 @@ async def test_a_rule_fires_once_survives_kill_9_and_is_resolved_once(real: Stac
             await wait_until(
                 lambda: "alert.resolved" in _types(listener), LIMIT_S, "nobody is told that it is over"
             )
+            await producer.send_and_wait(CHURN_SIGNALS, AT_RISK, key=b"shop-es|c-1001")
+            await wait_until(
+                lambda: "churn.at_risk" in _types(listener), LIMIT_S, "nobody is told of a customer"
+            )
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 10) == 0
         found = await _told(real)
     assert [(alert.state, alert.cause) for alert in found] == [("firing", "limit"), ("resolved", "cleared")]
     assert found[0] == first[0]
     assert found[0].fired_at == found[1].fired_at < found[1].changed_at
-    assert _types(listener) == ["alert.firing", "alert.resolved"]
+    assert _types(listener) == ["alert.firing", "alert.resolved", "churn.at_risk"]
 
 
 async def test_what_was_not_done_comes_again_and_what_was_does_not(real: Stack) -> None:
