@@ -194,10 +194,11 @@ def completeness_text(completeness: Completeness) -> str:
     """How much of the input a number holds, in one sentence."""
     of = f"{completeness.partitions_current} of {completeness.partitions} partitions are current"
     lag = completeness.lag_records
-    behind = "an unknown number of" if lag is None else f"{lag:,}"
+    many = "an unknown number of" if lag is None else f"{lag:,}"
+    behind = "1 record is" if lag == 1 else f"{many} records are"
     what = {
         "complete": "Complete: everything readable is counted",
-        "catching_up": f"Catching up: {behind} records are to be read",
+        "catching_up": f"Catching up: {behind} to be read",
         "partial": "Partial: something is missing",
         "stale": "Stale: no worker has written for some seconds",
     }[completeness.status]

@@ -10,8 +10,8 @@ from playwright.async_api import Browser, expect
 from stream.demo.processes import DashboardProcess
 from tests.browser.feed import Publisher
 from tests.browser.packages import AXE, fetched
+from tests.browser.shop import published
 from tests.browser.sight import Sight, looking
-from tests.browser.test_page import published
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

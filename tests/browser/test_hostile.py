@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.feed import Publisher, Record, records_of
+from tests.browser.shop import event
 from tests.browser.sight import Sight
-from tests.browser.test_page import event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

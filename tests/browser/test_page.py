@@ -1,90 +1,29 @@
-"""The page in a real browser: its numbers are those published, and it says when they are not of now."""
+"""The page in a real browser: its numbers are those published, and everybody can get at them."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from stream.core.policy import Goal, Policy
+from stream.core.policy import Policy
+from stream.dashboard.openapi import PATHS
 from stream.demo.processes import DashboardProcess
 from stream.pipeline.ports import Table
-from stream.pipeline.take_snapshot import Completeness
 from tests.alerts.standing import HOSTILE, kept_of
-from tests.browser.feed import COMPLETE, Publisher, Record, records_of
+from tests.browser.feed import Publisher
+from tests.browser.shop import a_day_at_the_shop, published
 from tests.browser.sight import Sight, looking
 from tests.builders import Lane
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SAYS_SO_WITHIN_MS: Final = 5_000
-"""Of a worker's death, and of a stream that broke: the page must not look as if nothing had happened."""
 DASH: Final = "\u2013"
 SCHEMES: Final = ("light", "dark")
-
-
-def at(seconds: float) -> str:
-    """So many seconds before now."""
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
-
-
-def event(number: int, kind: str, visitor: str, ago_s: float, **fields: Any) -> dict[str, Any]:
-    about = {"event_id": f"e{number}", "type": kind, "visitor_id": visitor, "occurred_at": at(ago_s)}
-    return about | {"url": "/"} | fields
-
-
-def a_day_at_the_shop(site: str = "shop-es") -> list[dict[str, Any]]:
-    """Ten visitors who see a button, four of whom click; five answer. Two converted."""
-    events: list[dict[str, Any]] = []
-
-    def add(kind: str, visitor: int, ago_s: float, **fields: Any) -> None:
-        events.append(event(len(events), kind, f"v{visitor}", ago_s, site_id=site, **fields))
-
-    for visitor in range(10):
-        add(
-            "page_view",
-            visitor,
-            100,
-            referrer="https://www.google.es/",
-            device="mobile" if visitor < 7 else None,
-        )
-        add("impression", visitor, 95, element_id="cta-top", campaign="spring")
-        if visitor < 4:
-            add("click", visitor, 90, element_id="cta-top", campaign="spring")
-            add("page_view", visitor, 85, url="/pricing")
-        if visitor < 2:
-            add("form_submission", visitor, 80, form_id="signup")
-        if visitor < 5:
-            add(
-                "survey_answer",
-                visitor,
-                70,
-                survey_id="s",
-                survey_kind="nps",
-                score=(10, 9, 9, 8, 3)[visitor],
-            )
-    return sorted(events, key=lambda one: str(one["occurred_at"]))
-
-
-async def published(site: str = "shop-es") -> list[Record]:
-    return await records_of(a_day_at_the_shop(site), (Goal("signup", form_id="signup"),))
-
-
-@contextlib.contextmanager
-def paused(process: DashboardProcess) -> Iterator[None]:
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 def percent(share: float) -> str:
@@ -214,75 +153,6 @@ async def test_pickers_are_kept_in_the_address(publisher: Publisher, sight: Sigh
     await expect(sight.page.get_by_role("radio", name="5 m")).to_be_checked()
 
 
-async def test_silence_looks_stale_and_the_page_recovers(publisher: Publisher, sight: Sight) -> None:
-    publisher.put(await published())
-    await sight.open()
-    chip = sight.page.locator(".chip")
-    await expect(chip).to_contain_text("complete")
-    publisher.silent = True
-    await expect(chip).to_contain_text("stale", timeout=SAYS_SO_WITHIN_MS)
-    await expect(sight.page.locator(".active .tag")).to_contain_text("stale · ")
-    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    await expect(sight.page.locator(".banner")).to_contain_text("latido worker")
-    publisher.silent = False
-    await expect(chip).to_contain_text("complete")
-    await expect(sight.page.locator(".card.old")).to_have_count(0)
-
-
-@pytest.mark.parametrize(("status", "words"), [("partial", "partial"), ("catching_up", "catching up")])
-async def test_incomplete_numbers_look_it(
-    publisher: Publisher, sight: Sight, status: str, words: str
-) -> None:
-    publisher.put(await published())
-    await sight.open()
-    publisher.behind_ms = 20_000
-    publisher.completeness = Completeness(status, 4, 2, None, 1204, 3, 1)
-    await expect(sight.page.locator(".active .tag")).to_contain_text(words, timeout=SAYS_SO_WITHIN_MS)
-    await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    publisher.completeness, publisher.behind_ms = COMPLETE, 0
-    await expect(sight.page.locator(".card.old")).to_have_count(0)
-
-
-async def test_a_few_records_to_be_read_are_no_alarm(publisher: Publisher, sight: Sight) -> None:
-    """While events come there are always some."""
-    publisher.put(await published())
-    await sight.open()
-    publisher.completeness = Completeness("catching_up", 4, 0, None, 12, 3, 1)
-    await expect(sight.page.locator(".chip")).to_contain_text("catching up")
-    await expect(sight.page.locator(".card.old, .banner")).to_have_count(0)
-
-
-async def test_a_page_without_its_server_says_so_and_recovers(
-    publisher: Publisher, dashboard: DashboardProcess, sight: Sight
-) -> None:
-    publisher.put(await published())
-    sight.forgiven = ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY")
-    await sight.open()
-    await expect(sight.page.locator(".plot canvas")).to_be_visible()  # everything is loaded
-    dashboard.kill()
-    try:
-        await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
-        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    finally:
-        await dashboard.start_async()
-    await expect(sight.page.locator(".chip")).to_contain_text("complete")
-    sight.complaints[:] = [
-        one for one in sight.complaints if "ERR_CONNECTION" not in one and "ERR_INCOMPLETE" not in one
-    ]
-
-
-async def test_a_paused_server_is_noticed_by_the_page_itself(
-    publisher: Publisher, dashboard: DashboardProcess, sight: Sight
-) -> None:
-    """The connection stays open and nothing comes: only the page's own clock can tell."""
-    publisher.put(await published())
-    await sight.open()
-    with paused(dashboard):
-        await expect(sight.page.locator(".chip")).to_contain_text("no connection", timeout=SAYS_SO_WITHIN_MS)
-        await expect(sight.page.locator(".card:not(.old)")).to_have_count(0)
-    await expect(sight.page.locator(".chip")).to_contain_text("complete")
-
-
 async def test_before_the_first_event_it_says_how_to_send_one(publisher: Publisher, sight: Sight) -> None:
     await sight.page.goto(sight.url)
     await expect(sight.page.locator("pre")).to_contain_text("curl -X POST")
@@ -320,8 +190,9 @@ async def test_every_table_can_be_had_as_a_file(publisher: Publisher, sight: Sig
     publisher.put(await published())
     await sight.open(window="1h")
     links = await sight.page.locator("a.csv").evaluate_all("(all) => all.map((one) => one.href)")
-    paths = {link.removeprefix(f"{sight.url.rstrip('/')}/api/v1/").partition("?")[0] for link in links}
-    assert paths == {"kpis.csv", "results.csv", "scores.csv", "health.csv"}
+    assert {urlsplit(link).path for link in links} == {
+        one.path for one in PATHS if one.media_type == "text/csv"
+    }
     for link in links:
         answer = await sight.page.request.get(link)
         assert (answer.status, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8"), link
