@@ -142,11 +142,16 @@ class Marks:
     async def _open(self) -> aiokafka.AIOKafkaConsumer:
         if self._consumer is None:
             # Uncommitted, too: an open transaction of another namespace would hide newer marks behind it.
-            self._consumer = consumer = aiokafka.AIOKafkaConsumer(
+            consumer = aiokafka.AIOKafkaConsumer(
                 **self._options, auto_offset_reset="earliest", isolation_level="read_uncommitted",
                 enable_auto_commit=False, fetch_max_wait_ms=_WAIT_MS,
             )  # fmt: skip
-            await consumer.start()
+            try:
+                await consumer.start()
+            except BaseException:  # a claim that is cancelled must not leave half a consumer to the next one
+                await consumer.stop()
+                raise
+            self._consumer = consumer
         return self._consumer
 
 
