@@ -158,10 +158,12 @@ SILENCES = st.lists(
 
 
 def looks_of(history: list[tuple[float | None, int]], every_s: int) -> list[Look]:
-    """At each change of the figure, and so often in between."""
+    """At each change of the figure, at the end of what is known of it, and so often in between."""
     looks, second = list[Look](), 0
-    for x, lasts_s in history:
+    for (x, lasts_s), (following, _) in pairwise([*history, (0.02, 0)]):
         looks += [look(at, x, since=second) for at in range(second, second + lasts_s, every_s)]
+        if following is None:  # from then on nobody can say any more what it was
+            looks.append(look(second + lasts_s, x, since=second))
         second += lasts_s
     return looks
 
