@@ -119,8 +119,10 @@ class ChurnSettings(msgspec.Struct, frozen=True, dict=True):
     remember_ms: int = 730 * DAY_MS
 
     def __post_init__(self) -> None:
-        _check_from("order_within_ms", self.order_within_ms, 0)
-        _check_from("remember_ms", self.remember_ms, DAY_MS)
+        if self.order_within_ms < 0:
+            raise ValueError("order_within must be at least 0")
+        if self.remember_ms < DAY_MS:
+            raise ValueError("remember must be at least 1d")
 
     def of(self, site_id: str, plan: str | None) -> Limits:
         """The limits for a customer of this site and plan."""

@@ -17,6 +17,9 @@ from tests.cli.conftest import Run
 
 RULES = """
 [churn]
+live = true
+order_within = "5m"
+remember = "400d"
 overdue = [1, 2]
 shortest_silence = "2d"
 [churn.bgnbd]
@@ -117,6 +120,7 @@ def test_rules_come_from_the_settings_or_a_file_of_their_own(rules: Path) -> Non
     churn = churn_of(rules)
     assert churn == load_settings(rules).churn
     assert churn.limits.shortest_silence_ms == 2 * 86_400_000
+    assert (churn.live, churn.order_within_ms, churn.remember_ms) == (True, 300_000, 400 * 86_400_000)
     premium = churn.of("default", "premium")
     assert premium.overdue == (4.0, 5.0)
     assert (premium.bgnbd, premium.shortest_silence_ms) == (churn.limits.bgnbd, 2 * 86_400_000)
@@ -148,6 +152,9 @@ def test_rules_that_were_printed_can_be_read_back(rules: Path, tmp_path: Path) -
             "churn: shortest_silence is no duration; write a number and one of",
         ),
         ("[churn]\nanonymous = 'yes'", "churn: anonymous is true or false"),
+        ("[churn]\nlive = 1", "churn: live is true or false"),
+        ("[churn]\norder_within = '1 minute'", "churn: order_within is no duration; write a number and"),
+        ("[churn]\nremember = '1h'", "churn: remember must be at least 1d"),
         ("[churn.bgnbd]\nr = 1", "churn: bgnbd: Object missing required field `alpha_days`"),
         ("[churn.bgnbd]\nr = 0\nalpha_days = 1\na = 1\nb = 1", "churn: bgnbd: r must lie between 1e-06 and"),
         ("[churn.weights]\nx = 1", "churn: weights: Object contains unknown field `x`"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.topics import CLICKS, PAGE_VIEWS, SESSIONS, topic_specs
+from schemas.topics import CLICKS, CUSTOMER_ACTIVITY, PAGE_VIEWS, SESSIONS, topic_specs
 from stream.kafka.topics import Found, judge_topics
 
 Change = Callable[[dict[str, Found]], object]
@@ -37,6 +37,8 @@ def test_settings_that_may_not_be_read_are_not_judged() -> None:
         (lambda found: found.clear(), True, "latido topics create"),
         (_with(CLICKS, 6), True, "differ in their number of partitions"),
         (_with(SESSIONS, 2), True, "has 2 partitions, the input topics have 4"),
+        (_with(CUSTOMER_ACTIVITY, 2), True, "has 2 partitions, the input topics have 4"),
+        (_with(CUSTOMER_ACTIVITY, 6), True, "has 6 partitions, the input topics have 4; delete it"),
         (_with(PAGE_VIEWS, message_timestamp_type="CreateTime"), False, "set LogAppendTime"),
         (_with(SESSIONS, cleanup_policy="delete"), False, "set compact,delete"),
     ],
