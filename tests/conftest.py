@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--real", action="store_true", help="also run the tests on Apache Kafka and redis-server"
     )
     parser.addoption(
-        "--customers", type=int, default=200, help="how many customers the test of the customer stage has"
+        "--customers", type=int, default=80, help="how many customers the test of the customer stage has"
     )
 
 
