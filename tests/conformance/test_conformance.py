@@ -13,6 +13,7 @@ import pytest
 from schemas.times import rfc3339
 from schemas.topics import CLICKS, FORM_SUBMISSIONS, INPUT_TOPICS, PAGE_VIEWS, SESSIONS, SURVEY_ANSWERS
 from stream.core.calendar import Window
+from stream.core.packed import spelled_out
 from stream.core.policy import Policy
 from stream.core.sessions import Session, Visitor
 from stream.pipeline import end_sessions
@@ -118,7 +119,10 @@ class Run:
         }
         for site in self.partition.state.sites.values():
             found |= site.settled.windows
-        return {window: defaultdict(int, segments.get("all", {})) for window, segments in found.items()}
+        return {
+            window: defaultdict(int, spelled_out(segments.get("all", {})))
+            for window, segments in found.items()
+        }
 
     def sessions(self) -> list[list[Any]]:
         alive = [
