@@ -28,9 +28,9 @@ from stream.pipeline.fold import fingerprint
 from stream.pipeline.partition_state import Fingerprint, LostRange, visitor_field
 from stream.pipeline.ports import Claim, PartitionTables, Stored, Table
 
-# Customers judged between two commits: bounds memory, and how long other partitions wait.
-_PAGE = 2_000
-_PAGES_AT_ONCE = 10
+# Customers judged between two commits: bounds memory, and how long all else in the worker waits (0.1 s).
+_PAGE = 500
+_PAGES_AT_ONCE = 20
 _LOADED_AT_ONCE = 5_000
 
 
