@@ -89,14 +89,8 @@ def overdue_crossings(customer: Customer, limits: Limits) -> Moments:
     """last + exp(mu + z sigma), for each z."""
     if customer.rhythm.gaps < limits.least_gaps:
         return ()
-    return _moments(
-        first_instant(
-            customer.last_ms + _longest_silence_ms(customer, limits, z),
-            customer.last_ms,
-            lambda now_ms, level=level: overdue(customer, limits, now_ms) >= level,  # type: ignore[misc]
-        )
-        for level, z in enumerate(limits.overdue, 1)
-    )
+    silences = (_longest_silence_ms(customer, limits, z) for z in limits.overdue)
+    return tuple(customer.last_ms + math.ceil(ms) for ms in silences if ms <= FOREVER_MS)
 
 
 # declining: visits of the last week against those of the last four
@@ -138,9 +132,9 @@ def declining_crossings(customer: Customer, limits: Limits) -> Moments:
         first_instant(
             customer.started_ms + math.log(ratio / limit) / _FADING_PER_MS,
             customer.started_ms,
-            lambda now_ms, level=level: declining(customer, limits, now_ms) >= level,  # type: ignore[misc]
+            lambda now_ms, limit=limit: visit_ratio(customer, now_ms) < limit,  # type: ignore[misc]
         )
-        for level, limit in enumerate(limits.declining, 1)
+        for limit in limits.declining
     )
 
 
@@ -174,9 +168,9 @@ def alive_crossings(customer: Customer, limits: Limits) -> Moments:
         first_instant(
             customer.first_ms + DAY_MS * alive_until(limits.bgnbd, customer.rhythm.gaps, latest, limit),
             customer.started_ms,
-            lambda now_ms, level=level: alive_level(customer, limits, now_ms) >= level,  # type: ignore[misc]
+            lambda now_ms, limit=limit: (alive(customer, limits, now_ms) or 0.0) < limit,  # type: ignore[misc]
         )
-        for level, limit in enumerate(limits.alive, 1)
+        for limit in limits.alive
     )
 
 
