@@ -106,7 +106,7 @@ async def test_a_line_has_gaps_where_nothing_was_known(sight: Sight) -> None:
         series = await call(sight.page, "series", "extended", series, time, value)
     assert series == {"times": [100, 101, 102, 110], "values": [1, 3, None, 4]}
     smooth = await call(sight.page, "series", "smoothed", series, 10)
-    assert smooth["values"] == [1, 2, None, 4]
+    assert smooth["values"] == [1, 2, None, 3.5]
     old = await call(sight.page, "series", "extended", series, 100 + 900, 5)
     assert old["times"][0] == 101
 

@@ -144,7 +144,7 @@ function merged(series, history, window) {
 }
 
 /**
- * Each value as the mean of the seconds up to it: single seconds jump, and hide the course.
+ * Each value as the mean of the known ones of the seconds up to it: single seconds jump, and hide the course.
  * @param {Series} series
  * @param {number} seconds
  * @returns {Series}
@@ -152,13 +152,10 @@ function merged(series, history, window) {
 export function smoothed({ times, values }, seconds) {
   let from = 0;
   return { times, values: values.map((value, index) => {
-    if (value === null) {
-      from = index + 1; // nothing is carried over a gap
-      return null;
-    }
     while ((times[from] ?? 0) <= (times[index] ?? 0) - seconds) from += 1;
-    const some = /** @type {number[]} */ (values.slice(from, index + 1));
-    return some.reduce((sum, one) => sum + one, 0) / some.length;
+    if (value === null) return null;
+    const known = /** @type {number[]} */ (values.slice(from, index + 1).filter((one) => one !== null));
+    return known.reduce((sum, one) => sum + one, 0) / known.length;
   }) };
 }
 
