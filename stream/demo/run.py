@@ -67,6 +67,8 @@ RULES: Final = Rules(
     ),
     pairs=(("channel", "device"),),
 )
+VIEW: Final = "?window=1h"
+"""Which view of the page: in the page's own default, minutes, no visit has ended yet."""
 GOAL_FIELDS: Final = {"form": "form_id", "page": "page", "element": "element_id"}
 
 
@@ -88,6 +90,11 @@ class Stage:
     dashboard: DashboardProcess
     processes: tuple[LatidoProcess, ...]
     settings: Mapping[str, str]
+
+    @property
+    def page(self) -> str:
+        """Where the live page is."""
+        return self.dashboard.url + VIEW
 
     def check(self) -> None:
         """Raises ServerError when a process has ended by itself."""
@@ -139,8 +146,8 @@ async def _demo(seconds: float | None, broker: str | None, redis: str | None, br
         still_wanted()
         say(f"{views} recorded page views played, the rest follows live; generated visitors arrive now")
         if browser:
-            open_page(stage.dashboard.url)
-        async with live_view(stage.board, stage.settings, stage.collector.url, stage.dashboard.url):
+            open_page(stage.page)
+        async with live_view(stage.board, stage.settings, stage.collector.url, stage.page):
             await _play(traffic, seconds, stage)
         still_wanted()
         log = await read_log(stage.client_options)
@@ -212,10 +219,11 @@ async def _stage(broker: str | None, redis: str | None) -> AsyncIterator[Stage]:
         collector = await stack.enter_async_context(CollectorProcess(folder / "collector", settings))
         dashboard = await stack.enter_async_context(DashboardProcess(folder / "dashboard", settings))
         say(f"worker {worker.pid} · collector {collector.url}")
-        say(f"the live page: {dashboard.url}")
-        say(f"the figures from another terminal: {kpi_command(redis, namespace)}")
         board, processes = RedisBoard(client, namespace), (worker, collector, dashboard)
-        yield Stage(board, own.kafka_options(), collector, dashboard, processes, settings)
+        stage = Stage(board, own.kafka_options(), collector, dashboard, processes, settings)
+        say(f"the live page: {stage.page}")
+        say(f"the figures from another terminal: {kpi_command(redis, namespace)}")
+        yield stage
 
 
 @contextlib.contextmanager
