@@ -84,6 +84,7 @@ class Publisher:
         """Store these as the answers of the first partition."""
         table = self._layout.partition(0).tables[Table.ANSWERS]
         async with self._client.pipeline() as pipe:
+            pipe.delete(table)
             for field, value in fields.items():
                 pipe.hset(table, field, value)
             await pipe.execute()

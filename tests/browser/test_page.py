@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from stream.core.policy import Policy
 from stream.dashboard.openapi import PATHS
@@ -87,6 +88,31 @@ async def test_the_latest_scores_stand_there_and_nobody_who_gave_them(
     cells = [" ".join(cell.split()) for cell in await rows.locator("td").all_inner_texts()]
     assert cells == ["4 of 5", "satisfied", "s", "", "3 of 10", "detractor", hostile, "Email \u00b7 pro"]
     assert "ana" not in await sight.page.locator(".latest").inner_text()
+
+
+async def test_before_its_answer_is_there_nobody_knows_that_there_is_nothing(
+    publisher: Publisher, sight: Sight
+) -> None:
+    answers = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answers.wait()
+        await route.continue_()
+
+    await publisher.answered({})
+    publisher.put([*await published("shop-es"), *await published("shop-fr")])
+    await sight.page.route("**/api/v1/scores?*", late)
+    await sight.open(site="shop-es")
+    await sight.page.locator("#voice").scroll_into_view_if_needed()
+    card = sight.page.locator(".latest .nothing")
+    await expect(card).to_have_text("Not known yet.")
+    answers.set()
+    await expect(card).to_contain_text("No answer")
+    answers.clear()
+    await sight.page.get_by_label("Site", exact=True).select_option("shop-fr")
+    await expect(card).to_have_text("Not known yet.")
+    answers.set()
+    await expect(card).to_contain_text("No answer")
 
 
 async def test_alerts_stand_there_firing_ones_first_whatever_they_are_called(

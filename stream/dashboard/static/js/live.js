@@ -172,14 +172,14 @@ export async function ask(path) {
 }
 
 /**
- * An answer of the API, asked for again every so often while `wanted`; null before the first.
+ * An answer of the API, asked for again every so often while `wanted`; null before the first to this path.
  * @param {string} path
  * @param {number} everyMs 0: once
  * @param {boolean} wanted
  * @returns {any}
  */
 export function useAnswer(path, everyMs, wanted) {
-  const [answer, setAnswer] = useState(/** @type {any} */ (null));
+  const [answer, setAnswer] = useState(/** @type {{path: string, body: any} | null} */ (null));
   useEffect(() => {
     if (!wanted) return undefined;
     let stopped = false;
@@ -188,7 +188,7 @@ export function useAnswer(path, everyMs, wanted) {
     const look = async () => {
       const found = document.hidden ? null : await ask(path).catch(() => null);
       if (stopped) return;
-      if (found !== null) setAnswer(found);
+      if (found !== null) setAnswer({ path, body: found });
       // What is asked for once is asked until it is there.
       if (everyMs || found === null) timer = setTimeout(look, everyMs || LONGEST_PAUSE_MS);
     };
@@ -198,7 +198,7 @@ export function useAnswer(path, everyMs, wanted) {
       clearTimeout(timer);
     };
   }, [path, everyMs, wanted]);
-  return answer;
+  return answer?.path === path ? answer.body : null;
 }
 
 /** This page's own clock in ms, twice a second: what makes it notice silence. */

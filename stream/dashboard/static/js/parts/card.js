@@ -21,11 +21,13 @@ const NOT_OF_NOW = {
  * @param {string} [props.csv] what to ask the API for to have the same figures as a file
  * @param {Freshness} [props.fresh] where it is not that of the page
  * @param {any} [props.tools] controls of this card
+ * @param {boolean} [props.heard] whether what is in it was answered: before that nobody knows that there is nothing
  * @param {any} props.children
  */
-export function Card({ title, kpi, window = "", note, area, csv, fresh, tools, children }) {
+export function Card({ title, kpi, window = "", note, area, csv, fresh, tools, heard = true, children }) {
   const page = usePage();
   const trust = fresh ?? page.fresh;
+  const known = heard && (trust.current || trust.ageMs !== null);
   return html`
     <section class=${`card ${area} ${trust.current ? "" : "old"}`} data-status=${trust.status}>
       <header class="card-head">
@@ -39,7 +41,7 @@ export function Card({ title, kpi, window = "", note, area, csv, fresh, tools, c
             aria-label=${`${title ?? kpi} as a CSV file`}>CSV</a>`}
         </span>
       </header>
-      ${children}
+      ${known ? children : html`<p class="nothing">Not known yet.</p>`}
     </section>`;
 }
 

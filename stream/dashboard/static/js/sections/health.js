@@ -23,9 +23,9 @@ export function Health({ view, seen }) {
   const health = useAnswer("health", HEALTH_EVERY_MS, seen);
   return html`<${Facts} view=${view} header=${newest(view.header, health?.header ?? null)} />
     ${!wall && html`<${Alerts} seen=${seen} />
-      <${Partitions} partitions=${health?.partitions ?? []} now=${health?.state.now} />
+      <${Partitions} health=${health} />
       <${Refusals} health=${health} />
-      <${Workers} workers=${health?.workers ?? []} />`}`;
+      <${Workers} health=${health} />`}`;
 }
 
 /**
@@ -66,7 +66,8 @@ function Alerts({ seen }) {
   const answer = useAnswer("alerts", ALERTS_EVERY_MS, seen);
   /** @type {StandingAlert[]} */
   const alerts = (answer?.alerts ?? []).slice(0, ALERTS_SHOWN);
-  return html`<${Card} title="Alerts" note="firing, pending, then resolved" area="whole alerts" csv="alerts.csv">
+  return html`<${Card} title="Alerts" note="firing, pending, then resolved" area="whole alerts" csv="alerts.csv"
+    heard=${answer !== null}>
     ${alerts.length === 0 ? html`<p class="nothing">Nothing has fired. Rules are set under <code>[[alerts.rules]]</code>.</p>` : html`
     <${Rows} rows=${alerts} keyOf=${(/** @type {StandingAlert} */ one) => [one.site_id, one.rule, one.segment.dimension, one.segment.value].join("|")}
       classOf=${(/** @type {StandingAlert} */ one) => (one.standing === "firing" ? "" : "quiet")} columns=${[
@@ -91,9 +92,12 @@ function textOf({ standing, alert, site_id: site, segment }) {
   return `site ${site}, ${segment.value === null ? "all" : `${segment.dimension}=${segment.value}`}`;
 }
 
-/** @param {{partitions: any[], now: string}} props */
-function Partitions({ partitions, now }) {
-  return html`<${Card} title="Partitions" area="partitions" csv="health.csv">
+/** @param {{health: any}} props */
+function Partitions({ health }) {
+  /** @type {any[]} */
+  const partitions = health?.partitions ?? [];
+  const now = Date.parse(health?.state.now);
+  return html`<${Card} title="Partitions" area="partitions" csv="health.csv" heard=${health !== null}>
     ${partitions.length === 0 ? html`<p class="nothing">No partition has been counted yet.</p>` : html`
     <${Rows} rows=${partitions} keyOf=${(/** @type {any} */ one) => one.partition}
       classOf=${(/** @type {any} */ one) => (one.silent || one.behind ? "behind" : "")} columns=${[
@@ -102,7 +106,7 @@ function Partitions({ partitions, now }) {
       { name: "to be read", kind: "n strong", label: "to be read", cell: (/** @type {any} */ one) => count(one.lag_records) },
       { name: "worker", label: "worker", cell: (/** @type {any} */ one) => html`<bdi class="name">${one.worker ?? "nobody"}</bdi>` },
       { name: "written", kind: "n", label: "written", cell: (/** @type {any} */ one) =>
-        `${one.silent ? "silent, " : ""}${age(Date.parse(now) - Date.parse(one.written_at))} ago` },
+        `${one.silent ? "silent, " : ""}${age(now - Date.parse(one.written_at))} ago` },
     ]} />`}
   <//>`;
 }
@@ -110,7 +114,7 @@ function Partitions({ partitions, now }) {
 /** @param {{health: any}} props */
 function Refusals({ health }) {
   const letters = health?.dead_letters ?? {};
-  return html`<${Card} title="Every record accounted for" area="refusals">
+  return html`<${Card} title="Every record accounted for" area="refusals" heard=${health !== null}>
     <${Counts} counts=${health?.accounting ?? {}} />
     <h4>Dead letters by reason</h4>
     ${Object.keys(letters).length === 0 ? html`<p class="nothing">None.</p>` : html`<${Counts} counts=${letters} />`}
@@ -123,9 +127,11 @@ function Counts({ counts }) {
     <dt>${name.replaceAll("_", " ")}</dt><dd>${count(n)}</dd></div>`)}</dl>`;
 }
 
-/** @param {{workers: any[]}} props */
-function Workers({ workers }) {
-  return html`<${Card} title="Workers" area="workers">
+/** @param {{health: any}} props */
+function Workers({ health }) {
+  /** @type {any[]} */
+  const workers = health?.workers ?? [];
+  return html`<${Card} title="Workers" area="workers" heard=${health !== null}>
     ${workers.length === 0 ? html`<p class="nothing">No worker. Start one with <code>latido worker</code>.</p>` : html`
     <dl class="pairs">${workers.map((one) => html`<div key=${one.id}><dt><bdi class="name">${one.id}</bdi></dt>
       <dd>${one.silent ? "silent, " : ""}partitions ${one.partitions.join(", ")}</dd></div>`)}</dl>`}

@@ -93,7 +93,7 @@ function OverTime({ seen }) {
   const all = answer?.records ?? [];
   const hours = all.filter((one) => one.segment.dimension === "all" && one.kpis.nps?.n > 0).slice(-HOURS);
   return html`<${Card} title="Answers by the hour" note="promoters, passives, detractors" area="over-time"
-    csv=${`results.csv?${query}`}>
+    csv=${`results.csv?${query}`} heard=${answer !== null}>
     ${hours.length === 0 ? html`<p class="nothing">No hour with answers is settled yet.</p>` : html`
     <${Rows} rows=${hours.reverse()} keyOf=${(/** @type {any} */ one) => one.window.start} columns=${[
       { name: "hour", cell: (/** @type {any} */ one) => clock(one.window.start).replace(/^\d+-/, "").replace(/:00$/, "") },
@@ -117,7 +117,8 @@ function Surveys({ choice, seen }) {
   const most = scaleOf(records.map((record) => record.kpis.csat));
   const found = records.flatMap((record) => ["nps", "csat"].map((id) => ({ id, survey: record.segment.value, kpi: record.kpis[id] })))
     .filter((one) => one.kpi !== undefined && one.kpi.value !== null);
-  return html`<${Card} title="Surveys" note=${lastWindow(choice.answers)} area="surveys" csv=${`kpis.csv?${query}`}>
+  return html`<${Card} title="Surveys" note=${lastWindow(choice.answers)} area="surveys" csv=${`kpis.csv?${query}`}
+    heard=${answer !== null}>
     ${found.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
     <${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => `${one.id} ${one.survey}`} columns=${[
       { name: "survey", cell: (/** @type {any} */ one) => html`<bdi class="name">${one.survey}</bdi>` },
@@ -142,7 +143,7 @@ function Latest({ seen }) {
   /** @type {Score[]} */
   const scores = (answer?.scores ?? []).slice(0, LATEST_SHOWN);
   return html`<${Card} title="Latest scores" note="each answer, also one that was replaced later" area="latest"
-    csv=${`scores.csv?${query}`}>
+    csv=${`scores.csv?${query}`} heard=${answer !== null}>
     ${scores.length === 0 ? html`<p class="nothing">${NO_ANSWERS}</p>` : html`
     <${Rows} rows=${scores} keyOf=${(/** @type {Score} */ one) => scores.indexOf(one)} columns=${[
       { name: "answered", cell: (/** @type {Score} */ one) => clock(one.answered_at) },
