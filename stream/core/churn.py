@@ -148,12 +148,26 @@ def due_ms(customer: Customer, settings: ChurnSettings) -> int:
     return forgotten_ms if customer.deadline_ms is None else min(customer.deadline_ms, forgotten_ms)
 
 
-class Outcome(msgspec.Struct):
-    """What some step changed, in order of time."""
+class Forgotten(msgspec.Struct, frozen=True):
+    """Nothing is kept of the customer any more."""
 
-    signals: list[Signal] = []
+    key: Key
+    transition: int  # signals told of them
+
+
+class Outcome(msgspec.Struct):
+    """What some step changed, in order of time. Who is forgotten may come back, as somebody new."""
+
+    told: list[Signal | Forgotten] = []
     trips: list[Trip] = []
-    forgotten: list[tuple[Key, Customer]] = []
+
+    @property
+    def signals(self) -> list[Signal]:
+        return [one for one in self.told if isinstance(one, Signal)]
+
+    @property
+    def forgotten(self) -> list[Forgotten]:
+        return [one for one in self.told if isinstance(one, Forgotten)]
 
 
 class Book:
@@ -219,7 +233,7 @@ class Book:
             customer = self.customers[key]
             if at_ms >= forgotten_from_ms(customer, self.settings):
                 del self.customers[key], self.deadlines[key]
-                outcome.forgotten.append((key, customer))
+                outcome.told.append(Forgotten(key, customer.standing.transition))
             else:
                 self._judge(key, customer, at_ms, "time", outcome)
         self.clock_ms = max(self.clock_ms, now_ms)
@@ -249,7 +263,7 @@ class Book:
         ]
         if told is not None:
             ahead = silence_leads_to(customer, limits, now_ms)
-            outcome.signals.append(_signal(key, customer, limits, before, now_ms, told, found.health, ahead))
+            outcome.told.append(_signal(key, customer, limits, before, now_ms, told, found.health, ahead))
 
 
 def _signal(

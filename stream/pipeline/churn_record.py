@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from schemas.times import rfc3339
@@ -68,6 +70,19 @@ def signal_record(signal: Signal) -> SignalRecord:
 def encode_signal(signal: Signal) -> bytes:
     """The record's JSON."""
     return msgspec.json.encode(signal_record(signal))
+
+
+def worst_part(parts: Iterable[PartRecord]) -> PartRecord | None:
+    """The tripped rule that costs most health; None where there is none."""
+    worst = max(parts, key=lambda part: part.weight * (100 - part.score), default=None)
+    return worst if worst is not None and worst.is_tripped else None
+
+
+def main_reason(record: SignalRecord) -> str | None:
+    """Why, in one sentence: what somebody became, or what speaks most against them."""
+    became = next((part for part in record.parts if part.rule == record.cause), None)
+    part = became or worst_part(record.parts)
+    return None if part is None else part.reason
 
 
 def part_record(part: Part) -> PartRecord:

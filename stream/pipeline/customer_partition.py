@@ -21,10 +21,11 @@ from stream.core.churn_settings import ChurnSettings
 from stream.core.customers import decode, encode
 from stream.core.event_time import NEVER_MS
 from stream.pipeline.batch import Batch, Output, Record, decode_outputs
-from stream.pipeline.churn_record import encode_signal
+from stream.pipeline.churn_record import SignalRecord, signal_record
 from stream.pipeline.claimed import Claimed
 from stream.pipeline.customer_feed import decode_message
 from stream.pipeline.fold import fingerprint
+from stream.pipeline.latest_signals import LatestSignals
 from stream.pipeline.partition_state import Fingerprint, LostRange, visitor_field
 from stream.pipeline.ports import Claim, PartitionTables, Stored, Table
 
@@ -81,6 +82,7 @@ class CustomerPartition(Claimed[CustomersHead]):
         self._refused = head.refused if head else 0
         self._rules = head.rules if head else settings.churn.version
         self._judged_anew_ms = self._book.clock_ms  # by new rules, when all deadlines up to here are over
+        self._latest = LatestSignals()
         self._puts: dict[Table, dict[str, bytes]] = {Table.CUSTOMERS: {}, Table.ARRIVALS: {}}
         self._drops: dict[Table, list[str]] = {Table.CUSTOMERS: [], Table.ARRIVALS: []}
         self._outputs: list[Output] = []
@@ -167,6 +169,7 @@ class CustomerPartition(Claimed[CustomersHead]):
         keys = {key for at_ms, key in due if at_ms <= limit_ms}
         keys.update(key for place in places if (key := self._arrivals.waiting[place].key) is not None)
         before = await self._load(keys)
+        await self._latest.load(self._tables, self.number, {site_id for site_id, _ in keys})
         self._book.customers = {key: decode(value) for key, value in before.items()}
         was = {key: one.standing.state for key, one in self._book.customers.items()}
         for place in places:
@@ -206,21 +209,24 @@ class CustomerPartition(Claimed[CustomersHead]):
             self._drops[Table.ARRIVALS].append(field)
 
     def _publish(self, outcome: Outcome) -> None:
-        self._outputs += [_signal_output(one) for one in outcome.signals]
-        self._outputs += [
-            _tombstone(key, self._book.clock_ms)
-            for key, customer in outcome.forgotten
-            if customer.standing.transition
-        ]
+        for one in outcome.told:
+            if isinstance(one, Signal):
+                record = signal_record(one)
+                self._latest.take(record)
+                self._outputs.append(_signal_output(record, one.changed_ms))
+            elif one.transition:
+                self._latest.forget(one)
+                self._outputs.append(_tombstone(one.key, self._book.clock_ms))
 
     async def _commit(self) -> None:
         puts, drops, outputs = self._puts, self._drops, self._outputs
+        puts[Table.SIGNALS], drops[Table.SIGNALS] = self._latest.changes()
         moved = self.head is None or self.head.position != self.positions[CUSTOMER_ACTIVITY]
         changed = outputs or any(puts.values()) or any(drops.values()) or self._rules != self._written_rules
         if not (moved or changed or self._produced != self._last_produced):
             return
-        self._puts = {table: {} for table in puts}
-        self._drops = {table: [] for table in drops}
+        self._puts = {Table.CUSTOMERS: {}, Table.ARRIVALS: {}}
+        self._drops = {Table.CUSTOMERS: [], Table.ARRIVALS: []}
         self._outputs = []
         await self._write(uuid.uuid4().hex, 0, puts, drops, outputs)
 
@@ -273,11 +279,11 @@ def _waiting(stored: Stored) -> dict[Waiting, Told]:
     return found
 
 
-def _signal_output(signal: Signal) -> Output:
-    key = churn_key(*signal.key)
+def _signal_output(record: SignalRecord, changed_ms: int) -> Output:
+    key = churn_key(record.site_id, record.customer_id)
     return Output(
-        CHURN_SIGNALS, None, key.encode(), encode_signal(signal), churn_identity(key, signal.transition),
-        CHURN_SCHEMA, signal.changed_ms,
+        CHURN_SIGNALS, None, key.encode(), msgspec.json.encode(record),
+        churn_identity(key, record.transition), CHURN_SCHEMA, changed_ms,
     )  # fmt: skip
 
 

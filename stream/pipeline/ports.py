@@ -32,6 +32,7 @@ class Table(enum.StrEnum):
     WINDOWS = "windows"  # written for the publisher: sums per site and window
     CUSTOMERS = "customers"  # read through: each customer, and how they stand; of the customer stage
     ARRIVALS = "arrivals"  # hot: what it was told, and whose time has not come
+    SIGNALS = "signals"  # read through: the latest churn signals of each site; of the customer stage
     CHANGED = "changed"  # for it, too: which sums the last writes changed, a ring of `Change`s
 
 
@@ -281,6 +282,9 @@ class SnapshotBoard(Protocol):
 
     async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
         """One field of the ANSWERS table of every partition below that number, None where it has none."""
+
+    async def read_signals(self, partitions: int, site_id: str) -> list[bytes | None]:
+        """The same of the SIGNALS table of the customer stage, whose fields are sites."""
 
     async def read_header(self) -> bytes | None: ...
 

@@ -15,6 +15,7 @@ import msgspec
 
 from stream.pipeline.ports import (
     CHANGES_KEPT,
+    CUSTOMERS,
     HOT_TABLES,
     AlertsWrite,
     Change,
@@ -76,6 +77,7 @@ class MemorySnapshot(NamedTuple):
 
     partitions: dict[int, _Partition]
     board: _Board
+    stages: dict[str, MemorySnapshot]
 
 
 class MemoryStore:
@@ -85,27 +87,38 @@ class MemoryStore:
         self.partitions: dict[int, _Partition] = {}
         self.board = _Board()
         self.listeners: set[asyncio.Queue[int]] = set()
+        self._stages: dict[str, MemoryStore] = {}
+
+    def stage(self, name: str) -> MemoryStore:
+        """The partitions of a further stage; of the first one the store itself."""
+        return self._stages.setdefault(name, MemoryStore()) if name else self
 
     def partition(self, partition: int) -> _Partition:
         return self.partitions.setdefault(partition, _Partition())
 
     def snapshot(self) -> MemorySnapshot:
         """A copy of everything stored, for `restore`."""
-        return MemorySnapshot(copy.deepcopy(self.partitions), copy.deepcopy(self.board))
+        stages = {name: stage.snapshot() for name, stage in self._stages.items()}
+        return MemorySnapshot(copy.deepcopy(self.partitions), copy.deepcopy(self.board), stages)
 
     def restore(self, snapshot: MemorySnapshot) -> None:
         """Back to the snapshot, which stays usable; listeners stay."""
+        self.flush()
         self.partitions, self.board = copy.deepcopy(snapshot.partitions), copy.deepcopy(snapshot.board)
+        for name, stage in snapshot.stages.items():
+            self.stage(name).restore(stage)
 
     def flush(self) -> None:
         self.partitions, self.board = {}, _Board()
+        for stage in self._stages.values():
+            stage.flush()
 
 
 class MemoryTables:
     """`PartitionTables` over a `MemoryStore`."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
+    def __init__(self, store: MemoryStore | None = None, *, stage: str = "") -> None:
+        self.store = (store or MemoryStore()).stage(stage)
 
     async def claim(self, partition: int, nonce: str, assignment: int, last_epoch: int) -> Claim:
         mine = self.store.partition(partition)
@@ -182,6 +195,11 @@ def _changes(number: int, part: _Partition, seen: Seen) -> Partial:
     return Partial(number, part.head, windows, seen)
 
 
+def _everywhere(store: MemoryStore, partitions: int, table: Table, field: str) -> list[bytes | None]:
+    found = store.partitions
+    return [found.get(number, _Partition()).tables[table].get(field) for number in range(partitions)]
+
+
 class MemoryBoard:
     """`Board` over a `MemoryStore`."""
 
@@ -211,10 +229,10 @@ class MemoryBoard:
         ]
 
     async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
-        found = self.store.partitions
-        return [
-            found.get(number, _Partition()).tables[Table.ANSWERS].get(field) for number in range(partitions)
-        ]
+        return _everywhere(self.store, partitions, Table.ANSWERS, field)
+
+    async def read_signals(self, partitions: int, site_id: str) -> list[bytes | None]:
+        return _everywhere(self.store.stage(CUSTOMERS), partitions, Table.SIGNALS, site_id)
 
     async def read_header(self) -> bytes | None:
         return self.store.board.header

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from stream.pipeline.ports import (
     CHANGES_KEPT,
+    CUSTOMERS,
     AlertsWrite,
     Partial,
     ResultsWrite,
@@ -37,6 +38,7 @@ class RedisBoard:
     def __init__(self, redis: Redis, namespace: str) -> None:
         self._redis = redis
         self._layout = Layout(namespace)
+        self._customers = Layout(namespace, CUSTOMERS)
         self._where = address(redis)
         self._take_token = Script(redis, "take_token.lua")
         self._read_changes = Script(redis, "read_changes.lua")
@@ -86,11 +88,19 @@ class RedisBoard:
         return [_changes(number, seen[number].run, *reply) for number, reply in enumerate(replies)]
 
     async def read_answers(self, partitions: int, field: str) -> list[bytes | None]:
-        """One round trip."""
-        tables = [self._layout.partition(number).tables[Table.ANSWERS] for number in range(partitions)]
+        return await self._read_everywhere(self._layout, partitions, Table.ANSWERS, field)
+
+    async def read_signals(self, partitions: int, site_id: str) -> list[bytes | None]:
+        return await self._read_everywhere(self._customers, partitions, Table.SIGNALS, site_id)
+
+    async def _read_everywhere(
+        self, layout: Layout, partitions: int, table: Table, field: str
+    ) -> list[bytes | None]:
+        """One field in each partition. One round trip."""
+        keys = [layout.partition(number).tables[table] for number in range(partitions)]
         with translated(self._where):
             async with borrowed(self._redis) as connection:
-                replies = await converse(connection, [resp.hmget(table, [field]) for table in tables])
+                replies = await converse(connection, [resp.hmget(key, [field]) for key in keys])
         return [value for reply in replies for value in checked(reply)]
 
     async def read_header(self) -> bytes | None:

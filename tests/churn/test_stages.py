@@ -17,7 +17,8 @@ from stream.core.bgnbd import Parameters
 from stream.core.churn_settings import ChurnSettings, Limits
 from stream.core.policy import DAY_MS, MINUTE_MS, Goal, Policy
 from stream.pipeline.churn_record import encode_signal
-from stream.pipeline.ports import StoreUnreachable
+from stream.pipeline.latest_signals import KEPT
+from stream.pipeline.ports import StoreUnreachable, Table
 from tests.builders import now
 from tests.churn.lives import START_MS, Life, days, happened, roaming
 from tests.churn.plain import plain_signals
@@ -53,8 +54,12 @@ def ends(day: float) -> list[dict[str, Any]]:
     return [event for clock in clocks for _, event in clock.events]
 
 
+def place(signal: dict[str, Any]) -> tuple[str, int]:
+    return signal["customer_id"], signal["transition"]
+
+
 def in_order(signals: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    found = {(one["customer_id"], one["transition"]): one for one in signals}
+    found = {place(one): one for one in signals}
     assert len(found) == len(signals), "a signal came twice"
     return found
 
@@ -122,6 +127,11 @@ def check(stages: Stages, events: list[dict[str, Any]], churn: ChurnSettings) ->
     assert {lane.partition.state.accounting.late for lane in stages.events} == {0}
     found, wanted = in_order(stages.signals), in_order(expected(events, churn, UNTIL))
     assert {name: one for name, one in found.items() if one["changed_at"] < happened(UNTIL)} == wanted
+    for lane in stages.customers:
+        kept = lane.store.partition(lane.number).tables[Table.SIGNALS].get("default", b"\x90")
+        newest = sorted(lane.signals, key=lambda one: (one["customer_id"], -one["transition"]))
+        newest.sort(key=lambda one: one["changed_at"], reverse=True)
+        assert [place(one) for one in msgspec.msgpack.decode(kept)] == [place(one) for one in newest[:KEPT]]
     for one in found.values():
         ChurnSignal.model_validate_json(json.dumps(one))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import msgspec
@@ -12,6 +13,7 @@ from stream.core.churn_settings import ChurnSettings, Limits
 from stream.core.customers import decode
 from stream.core.policy import DAY_MS, Policy
 from stream.pipeline.customer_partition import CustomerPartition, CustomerSettings, customers_by_state
+from stream.pipeline.latest_signals import KEPT
 from stream.pipeline.ports import Table
 from stream.pipeline.renew_records import Records
 from stream.pipeline.sums import ALL_WINDOWS, Followed
@@ -19,7 +21,7 @@ from stream.pipeline.take_snapshot import encode_record, look_at_heads
 from stream.tables.memory import MemoryBoard, MemoryTables
 from tests.builders import Lane, now
 from tests.churn.keeping import keep
-from tests.churn.lives import lives
+from tests.churn.lives import Life, happened, lives
 
 EVENTS = [event for life in lives(2) for _, event in life.events]
 
@@ -52,9 +54,38 @@ def test_who_is_forgotten_counts_no_more_and_leaves_the_tables() -> None:
     tables, partition = kept(300, ChurnSettings(remember_ms=30 * DAY_MS))
     assert customers_by_state(now(tables.heads(1))) == {}
     assert tables.store.partitions[0].tables[Table.CUSTOMERS] == {}
+    assert tables.store.partitions[0].tables[Table.SIGNALS] == {}
     gone = [one for _, outputs in partition.outbox for one in outputs if one.value is None]
     told = {one.key for _, outputs in partition.outbox for one in outputs}
     assert {one.key for one in gone} == told, "all that was told is taken back"
+
+
+def test_a_site_s_latest_signals_are_kept_in_short() -> None:
+    tables, partition = kept(120)
+    told = [json.loads(one.value) for _, outputs in partition.outbox for one in outputs if one.value]
+    found = msgspec.msgpack.decode(tables.store.partitions[0].tables[Table.SIGNALS]["default"])
+    assert len(told) > len(found) == KEPT
+    for one in found:
+        [signal] = (
+            signal for signal in told
+            if (signal["customer_id"], signal["transition"]) == (one["customer_id"], one["transition"])
+        )  # fmt: skip
+        reasons = [part["reason"] for part in signal["parts"]]
+        assert one["reason"] is None or one["reason"] in reasons
+        assert {name: signal.get(name, one["reason"]) for name in one} == one
+
+
+def test_who_comes_back_after_being_forgotten_has_their_new_signals_only() -> None:
+    again = Life("again")
+    for day in (0, 40):
+        again.answer(day, 2)
+    tables = MemoryTables()
+    events = [event for _, event in again.events]
+    partition = now(keep(tables, "shop", events, 41, ChurnSettings(remember_ms=30 * DAY_MS)))
+    told = [one.value is None for _, outputs in partition.outbox for one in outputs]
+    assert told == [False, True, False]
+    [signal] = msgspec.msgpack.decode(tables.store.partitions[0].tables[Table.SIGNALS]["default"])
+    assert (signal["changed_at"], signal["reason"]) == (happened(40), "Latest NPS answer is 2")
 
 
 def test_by_other_limits_everybody_is_judged_again() -> None:

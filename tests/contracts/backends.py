@@ -18,7 +18,7 @@ NAMESPACE = "contract"
 class Backend(Protocol):
     """A store. Every `tables()` and `board()` is a client of its own, as in another process."""
 
-    def tables(self) -> PartitionTables: ...
+    def tables(self, *, stage: str = "") -> PartitionTables: ...
 
     def board(self) -> Board: ...
 
@@ -37,8 +37,8 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    def tables(self) -> PartitionTables:
-        return MemoryTables(self.store)
+    def tables(self, *, stage: str = "") -> PartitionTables:
+        return MemoryTables(self.store, stage=stage)
 
     def board(self) -> Board:
         return MemoryBoard(self.store)
@@ -73,8 +73,8 @@ class RedisBackend:
         self._clients.append(client)
         return client
 
-    def tables(self, replicas: int = 0) -> RedisTables:
-        tables = RedisTables(self.client(), self.namespace, replicas=replicas)
+    def tables(self, replicas: int = 0, *, stage: str = "") -> RedisTables:
+        tables = RedisTables(self.client(), self.namespace, stage=stage, replicas=replicas)
         self._tables.append(tables)
         return tables
 

@@ -10,6 +10,7 @@ import msgspec
 
 from stream.pipeline.ports import (
     CHANGES_KEPT,
+    CUSTOMERS,
     NOTHING_SEEN,
     Change,
     Partial,
@@ -75,6 +76,25 @@ async def test_a_field_of_the_answers_is_read_in_every_partition(backend: Backen
     assert await board.read_answers(3, "!shop") == [b"\0zero", None, b"two"]
     assert await board.read_answers(1, "!\U0001f600\0{x}") == [b"other"]
     assert await board.read_answers(0, "!shop") == []
+
+
+async def test_a_site_s_signals_are_those_of_the_stage_that_keeps_customers(backend: Backend) -> None:
+    board = backend.board()
+    assert await board.read_signals(2, "shop") == [None, None]
+    for stage, number, value in (("", 0, b"of events"), (CUSTOMERS, 0, b"\0zero"), (CUSTOMERS, 2, b"two")):
+        writer = Writer(backend.tables(stage=stage), "one", partition=number)
+        await writer.claim()
+        fields = {"shop": value, "\U0001f600\0{x}": b"other"}
+        await writer.tables.commit(writer.following("", puts={Table.SIGNALS: fields}))
+    assert await board.read_signals(3, "shop") == [b"\0zero", None, b"two"]
+    assert await board.read_signals(1, "\U0001f600\0{x}") == [b"other"]
+    kept = await backend.snapshot()
+    await writer.tables.commit(writer.following("one-1", drops={Table.SIGNALS: ["shop"]}))
+    assert await board.read_signals(3, "shop") == [b"\0zero", None, None]
+    await backend.restore(kept)
+    assert await board.read_signals(3, "shop") == [b"\0zero", None, b"two"]
+    await backend.flush()
+    assert await board.read_signals(3, "shop") == [None, None, None]
 
 
 async def test_a_large_snapshot_is_written_whole(backend: Backend) -> None:

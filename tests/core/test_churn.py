@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.churn import STATES, Book, Key, Outcome, Signal, Trip, Verdict, next_state, state_of, verdict
+from stream.core.churn import (
+    STATES,
+    Book,
+    Forgotten,
+    Key,
+    Outcome,
+    Signal,
+    Trip,
+    Verdict,
+    next_state,
+    state_of,
+    verdict,
+)
 from stream.core.churn_reasons import parts_of
 from stream.core.churn_rules import LOST, NOTHING, levels
 from stream.core.churn_settings import ChurnSettings, Limits
@@ -53,6 +65,17 @@ def test_silence_leads_through_all_states_and_coming_back_out_of_them() -> None:
     ]
     assert [one.transition for one in signals] == [1, 2, 3, 4]
     assert [(one.state, one.previous_state) for one in signals][1] == (2, 1)
+
+
+def test_who_comes_back_when_they_should_be_forgotten_is_somebody_new() -> None:
+    """The order tells it: what is taken back must not take back what comes after it."""
+    book = Book(ChurnSettings(remember_ms=30 * DAY_MS))
+    book.apply(ANNA, nps(0, 3), ms(0))
+    outcome = book.apply(ANNA, nps(40, 2), ms(40))
+    forgotten, signal = outcome.told
+    assert forgotten == Forgotten(ANNA, 1)
+    assert isinstance(signal, Signal)
+    assert (signal.transition, signal.state) == (1, 2)
 
 
 def test_a_signal_says_what_silence_leads_to_next() -> None:
@@ -201,7 +224,7 @@ def test_who_is_silent_for_too_long_is_forgotten_and_begins_anew(steps: list[Ste
     outcome = book.advance(steps[-1].activity.at_ms + days * DAY_MS)
     assert not book.customers
     assert not book.deadlines
-    assert len({key for key, _ in outcome.forgotten}) == len(outcome.forgotten)
+    assert len({one.key for one in outcome.forgotten}) == len(outcome.forgotten)
     again = book.apply(ANNA, VisitStarted(book.clock_ms + 1), book.clock_ms + 1)
     assert (again.signals, book.customers[ANNA].visits) == ([], 1)
 
