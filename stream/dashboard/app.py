@@ -36,6 +36,7 @@ from stream.dashboard.selection import BadQuery, check_names, read_selection
 from stream.dashboard.settled import settled
 from stream.dashboard.state import UNREACHABLE
 from stream.pipeline.catalogue import entries
+from stream.pipeline.latest_signals import LatestSignal, latest_signals_of
 from stream.pipeline.ports import Board, StoreMisconfigured, StoreUnreachable
 from stream.pipeline.read_alerts import StandingAlert, standing_alerts
 from stream.pipeline.read_results import NotPublished
@@ -47,7 +48,7 @@ DOCS_STYLE: Final = Path(__file__).parent / "docs.css"
 HEALTH_KEPT_S: Final = 1.0
 """One look at the partitions answers all questions of this time."""
 QUESTIONS_TO_STORE: Final = 2
-"""Readings of settled results, scores and explanations at a time; others wait."""
+"""Readings of settled results, scores, signals and explanations at a time; others wait."""
 
 MOST_ALERTS: Final = 1000
 """The newest of what fires before the rest; nobody reads more."""
@@ -122,22 +123,36 @@ class Monitor:
     async def scores(self, request: Request) -> Response:
         """GET /api/v1/scores."""
         site, found = await self._scores(request)
-        return json(200, {"site": site, "scores": found})
+        return tagged(request, {"site": site, "scores": found})
 
     async def scores_csv(self, request: Request) -> Response:
         """GET /api/v1/scores.csv."""
         return _csv("scores", csv_table.SCORE_COLUMNS, csv_table.score_rows(*await self._scores(request)))
 
     async def _scores(self, request: Request) -> tuple[str, list[LatestScore]]:
-        check_names(request.query_params, ("site",))
-        now = self._known()
-        site = request.query_params.get("site") or next(iter(now.records.sites()), "")
+        site, now = self._one_site(request)
         async with self._questions:
             return site, await latest_scores_of(self._board, _partitions(now), site)
 
+    async def signals(self, request: Request) -> Response:
+        """GET /api/v1/churn/signals."""
+        site, now = self._one_site(request)
+        counts, signals = now.records.customers(site), await self._signals(site, now)
+        return tagged(request, {"site": site, "customers": counts, "signals": signals})
+
+    async def signals_csv(self, request: Request) -> Response:
+        """GET /api/v1/churn/signals.csv."""
+        site, now = self._one_site(request)
+        rows = csv_table.signal_rows(site, await self._signals(site, now))
+        return _csv("churn-signals", csv_table.SIGNAL_COLUMNS, rows)
+
+    async def _signals(self, site: str, now: Now) -> Sequence[LatestSignal]:
+        async with self._questions:
+            return await latest_signals_of(self._board, _partitions(now), site)
+
     async def alerts(self, request: Request) -> Response:
         """GET /api/v1/alerts."""
-        return json(200, {"alerts": await self._alerts(request)})
+        return tagged(request, {"alerts": await self._alerts(request)})
 
     async def alerts_csv(self, request: Request) -> Response:
         """GET /api/v1/alerts.csv."""
@@ -165,6 +180,12 @@ class Monitor:
                 standings = await self._board.read_heads(_partitions(self._known()))
                 self._health = (now_s, health_of(standings, self._reader.wall_ms()))
             return self._health[1]
+
+    def _one_site(self, request: Request) -> tuple[str, Now]:
+        """The site asked for, else the first one; what is known. Raises BadQuery for any other filter."""
+        check_names(request.query_params, ("site",))
+        now = self._known()
+        return request.query_params.get("site") or next(iter(now.records.sites()), ""), now
 
     def _known(self) -> Now:
         """What is known. Raises Unreachable rather than show it when the store cannot be read."""
@@ -197,7 +218,7 @@ class Monitor:
 
 
 class Fixed:
-    """An answer that is the same as long as the process runs."""
+    """An answer that is the same as long as its bytes are; a browser asks each time."""
 
     def __init__(self, body: bytes, media_type: str) -> None:
         self._body = body
@@ -240,6 +261,8 @@ def create_app(reader: BoardReader, board: Board, config: DashboardConfig, lifes
         Route("/api/v1/results.csv", monitor.results_csv),
         Route("/api/v1/scores", monitor.scores),
         Route("/api/v1/scores.csv", monitor.scores_csv),
+        Route("/api/v1/churn/signals", monitor.signals),
+        Route("/api/v1/churn/signals.csv", monitor.signals_csv),
         Route("/api/v1/alerts", monitor.alerts),
         Route("/api/v1/alerts.csv", monitor.alerts_csv),
         Route("/api/v1/explain", monitor.explain),
@@ -274,6 +297,11 @@ def _partitions(now: Now) -> int:
 
 def json(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+def tagged(request: Request, content: Any) -> Response:
+    """200, or 304 for who has it already."""
+    return Fixed(msgspec.json.encode(content), "application/json").answer(request)
 
 
 def _is_same(request: Request, tag: str) -> bool:

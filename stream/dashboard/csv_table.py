@@ -1,4 +1,4 @@
-"""The tables as CSV, safe to open in a spreadsheet: kpis, results, scores, alerts, health.csv of /api/v1."""
+"""The tables of /api/v1 as CSV, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from schemas.keys import segment_name
 from stream.dashboard.health import PartitionHealth
 from stream.dashboard.records import Held
 from stream.dashboard.selection import Selection
+from stream.pipeline.latest_signals import LatestSignal
 from stream.pipeline.read_alerts import StandingAlert
 from stream.pipeline.scores import LatestScore
 
@@ -23,6 +24,7 @@ RESULT_COLUMNS: Final = (
     *("site", "kind", "start", "end", "zone", "segment", "state", "revision", "reason", "kpi"), *FIGURES,
 )  # fmt: skip
 SCORE_COLUMNS: Final = ("site", *LatestScore.__struct_fields__)
+SIGNAL_COLUMNS: Final = ("site", *LatestSignal.__struct_fields__)
 ALERT_COLUMNS: Final = ("standing", "since", "severity", "site", "segment", "rule", "what")
 PARTITION_COLUMNS: Final = tuple(name for name in PartitionHealth.__struct_fields__ if name != "topics")
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -73,6 +75,11 @@ def result_rows(records: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
 
 def score_rows(site: str, scores: Iterable[LatestScore]) -> Iterator[Row]:
     for one in scores:
+        yield site, *msgspec.structs.astuple(one)
+
+
+def signal_rows(site: str, signals: Iterable[LatestSignal]) -> Iterator[Row]:
+    for one in signals:
         yield site, *msgspec.structs.astuple(one)
 
 

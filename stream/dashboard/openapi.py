@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stream import __version__
+from stream.core.churn import STATES
 from stream.core.registry import KPIS
 from stream.core.windows import ALL_TIME, SETTLED, WINDOWS
 from stream.dashboard.health import Health
@@ -17,6 +18,7 @@ from stream.dashboard.selection import DIMENSIONS, MOST_RECORDS
 from stream.dashboard.state import State
 from stream.pipeline.catalogue import Entry
 from stream.pipeline.explain import Explanation
+from stream.pipeline.latest_signals import LatestSignal
 from stream.pipeline.read_alerts import StandingAlert
 from stream.pipeline.scores import LatestScore
 from stream.pipeline.take_results import ResultRecord
@@ -34,9 +36,13 @@ _TYPES: Final = (
     Explanation,
     Health,
     LatestScore,
+    LatestSignal,
     StandingAlert,
 )
 _TEXT: Final[Schema] = {"type": "string"}
+_COUNTS: Final[Schema] = {
+    "type": "object", "properties": {name: {"type": "integer"} for name in STATES}, "required": list(STATES),
+}  # fmt: skip
 
 
 class Parameter(NamedTuple):
@@ -169,6 +175,18 @@ PATHS: Final = (
     Path(
         "/api/v1/scores.csv", "The latest scores as a table", "A row for each.", (_ONE_SITE,), _TEXT, "",
         "text/csv", (400, 503),
+    ),
+    Path(
+        "/api/v1/churn/signals", "Customers by state, and the latest churn signals",
+        "How many customers are healthy, watch, at_risk and lost (null where none is known), and whose state "
+        "changed last, the newest first, with the main reason. The topic has all of each.",
+        (_ONE_SITE,),
+        _object(site=_TEXT, customers=_or_null(_COUNTS), signals=_list(_ref("LatestSignal"))), "",
+        errors=(400, 503),
+    ),
+    Path(
+        "/api/v1/churn/signals.csv", "The latest churn signals as a table", "A row for each.", (_ONE_SITE,),
+        _TEXT, "", "text/csv", (400, 503),
     ),
     Path(
         "/api/v1/alerts", "What fires",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.keys import segment_name
+from schemas.keys import ALL, segment_name, snapshot_key
 from stream.core.kpi import WHOLE
 from stream.core.windows import ALL_TIME, ROLLING
 from stream.pipeline.largest import SIZES, order_of
@@ -41,6 +41,12 @@ class Listed(msgspec.Struct, frozen=True):
     kpis: dict[str, msgspec.Raw]
 
 
+class _Counted(msgspec.Struct, frozen=True):
+    """The record of everything counts customers by state, too."""
+
+    customers: dict[str, int] | None = None
+
+
 class Held(NamedTuple):
     """A record as published, and what it is found by. Taken apart only when asked for: there may be many."""
 
@@ -59,6 +65,7 @@ class Held(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(Listed).decode
+_decode_counted = msgspec.json.Decoder(_Counted).decode
 _decode_kpi = msgspec.json.Decoder(dict[str, Any]).decode
 _SIZES = tuple(name for names in SIZES for name in names)
 
@@ -124,6 +131,11 @@ class Records:
 
     def sites(self) -> list[str]:
         return sorted({group.site for group in self._groups})
+
+    def customers(self, site: str) -> dict[str, int] | None:
+        """State -> how many customers; None where nobody keeps any."""
+        held = self._all.get(snapshot_key(site, ALL_TIME, ALL))
+        return None if held is None else _decode_counted(held.raw).customers
 
     def windows(self) -> list[str]:
         """From short to long."""

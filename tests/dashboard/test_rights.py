@@ -32,7 +32,7 @@ async def test_the_rights_of_a_reader(own_store: EmbeddedStore) -> None:
         stage.reader = BoardReader(board, "shop", 1, lambda: START_MS)
         stage.app = create_app(stage.reader, board, DashboardConfig())
         await stage.reader.read()
-        for path in ("kpis", "health", "results", "scores", "alerts"):
+        for path in ("kpis", "health", "results", "scores", "churn/signals", "alerts"):
             answer = await stage.get(path)
             assert answer.status_code == 200, answer.text
         announced = asyncio.ensure_future(anext(board.announcements()))
