@@ -16,7 +16,7 @@ from schemas.keys import segment_name, snapshot_key
 from schemas.times import parse_time, rfc3339, to_ms
 from stream.core.calendar import Window
 from stream.core.policy import Goal, Policy
-from stream.pipeline.ports import AlertsWrite, ResultsWrite, Table
+from stream.pipeline.ports import CUSTOMERS, AlertsWrite, ResultsWrite, Table
 from stream.pipeline.publish_results import pack_records
 from stream.pipeline.settle import closed_field
 from stream.pipeline.take_results import ResultRecord, decode_result
@@ -67,6 +67,7 @@ class Publisher:
         self._client = connect(url)
         self._board = RedisBoard(self._client, namespace)
         self._layout = Layout(namespace)
+        self._customers = Layout(namespace, CUSTOMERS)
         self._waiting: dict[str, bytes] = {}
         self._gone: set[str] = set()
         self._there: set[str] = set()
@@ -82,7 +83,13 @@ class Publisher:
 
     async def answered(self, fields: Mapping[str, bytes]) -> None:
         """Store these as the answers of the first partition."""
-        table = self._layout.partition(0).tables[Table.ANSWERS]
+        await self._store(self._layout.partition(0).tables[Table.ANSWERS], fields)
+
+    async def signalled(self, fields: Mapping[str, bytes]) -> None:
+        """Store these as the latest signals of its first partition of customers."""
+        await self._store(self._customers.partition(0).tables[Table.SIGNALS], fields)
+
+    async def _store(self, table: str, fields: Mapping[str, bytes]) -> None:
         async with self._client.pipeline() as pipe:
             pipe.delete(table)
             for field, value in fields.items():

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from stream.core.policy import Goal
+from stream.pipeline.ports import Table
+from stream.tables.memory import MemoryTables
 from tests.browser.feed import Record, records_of
+from tests.builders import now
+from tests.churn.keeping import keep
+from tests.churn.lives import Life
+
+STATES: Final = {"healthy": 1204, "watch": 57, "at_risk": 12, "lost": 140}
+"""How many customers of the shop stand how."""
 
 
 def at(seconds: float) -> str:
@@ -53,4 +62,24 @@ def a_day_at_the_shop(site: str = "shop-es") -> list[dict[str, Any]]:
 
 
 async def published(site: str = "shop-es") -> list[Record]:
-    return await records_of(a_day_at_the_shop(site), (Goal("signup", form_id="signup"),))
+    records = await records_of(a_day_at_the_shop(site), (Goal("signup", form_id="signup"),))
+    [everything] = (
+        one for one in records if (one["window"]["name"], one["segment"]["dimension"]) == ("all", "all")
+    )
+    everything["customers"] = dict(STATES)
+    return records
+
+
+def signals(*unhappy: str, site: str = "shop-es") -> Mapping[str, bytes]:
+    """Latest signals as they are stored: of who leaves, of who comes back, then one of each unhappy one."""
+    leaving, returning = Life("leaving", site_id=site), Life("returning", site_id=site)
+    for day in range(0, 57, 7):
+        leaving.visit(day)
+    for day in (0, 7, 14, 21, 60):
+        returning.visit(day)
+    others = [Life(customer, f"v-{number}", site_id=site) for number, customer in enumerate(unhappy)]
+    for number, life in enumerate(others):
+        life.answer(100 + number, 2)
+    tables = MemoryTables()
+    now(keep(tables, "shop", [one for life in (leaving, returning, *others) for _, one in life.events], 110))
+    return tables.store.partition(0).tables[Table.SIGNALS]

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 from stream.demo.processes import DashboardProcess
 from tests.browser.feed import Publisher
 from tests.browser.packages import AXE, fetched
-from tests.browser.shop import published
+from tests.browser.shop import published, signals
 from tests.browser.sight import Sight, looking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,11 +36,13 @@ async def test_nothing_serious_is_found(
     publisher: Publisher, browser: Browser, dashboard: DashboardProcess, scheme: str
 ) -> None:
     publisher.put(await published())
+    await publisher.signalled(signals("ana"))
     async with looking(browser, dashboard.url, TALL, color_scheme=scheme) as sight:
         await sight.page.context.add_init_script(path=fetched(AXE) / "axe.min.js")
         await sight.open(window="1h")
         await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
         await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1)
+        await expect(sight.page.locator(".signals tbody tr").first).to_be_visible()
         assert await findings(sight) == []
         await sight.page.get_by_role("button", name="What is NPS?").click()
         await expect(sight.page.get_by_role("dialog")).to_contain_text("Counts")

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.feed import Publisher, Record, records_of
-from tests.browser.shop import event
+from tests.browser.shop import event, signals
 from tests.browser.sight import Sight
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,11 +61,14 @@ async def test_no_text_becomes_anything_but_text(publisher: Publisher, sight: Si
     records = with_ten_kilobytes(await records_of(hostile_events()))
     assert {one["site_id"] for one in records} == set(HOSTILE)  # all of it was counted
     publisher.put(records)
+    await publisher.signalled(signals(*HOSTILE, site=site))
     await sight.open(site=site, window="1h", dimension="campaign", answers="all")
     await sight.page.locator("#engagement").scroll_into_view_if_needed()
     names = sight.page.locator(".clicks tbody th .name")
     await expect(names.first).to_have_text(site)
     await expect(sight.page.locator(".whole tbody th .name").first).to_have_text(site)
+    await sight.page.locator("#customers").scroll_into_view_if_needed()
+    await expect(sight.page.locator(".signals tbody th bdi").first).to_have_text(HOSTILE[-1])
     await sight.page.locator("#health").scroll_into_view_if_needed()
     await expect(sight.page.get_by_label("Site", exact=True)).to_have_value(site)
     assert await sight.page.locator(NODES).count() == 0

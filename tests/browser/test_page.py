@@ -17,7 +17,7 @@ from stream.demo.processes import DashboardProcess
 from stream.pipeline.ports import Table
 from tests.alerts.standing import HOSTILE, kept_of
 from tests.browser.feed import Publisher
-from tests.browser.shop import a_day_at_the_shop, published
+from tests.browser.shop import STATES, a_day_at_the_shop, published, signals
 from tests.browser.sight import Sight, looking
 from tests.builders import Lane
 
@@ -113,6 +113,38 @@ async def test_before_its_answer_is_there_nobody_knows_that_there_is_nothing(
     await expect(card).to_have_text("Not known yet.")
     answers.set()
     await expect(card).to_contain_text("No answer")
+
+
+async def test_customers_stand_there_by_state_with_their_latest_signals(
+    publisher: Publisher, sight: Sight
+) -> None:
+    publisher.put(await published())
+    await publisher.signalled(signals("ana", HOSTILE))
+    await sight.open()
+    await sight.page.locator("#customers").scroll_into_view_if_needed()
+    for state, n in STATES.items():
+        await expect(sight.page.locator(f"[data-customers={state}]")).to_have_text(f"{n:,}")
+    drawn = sight.page.locator(".states svg")
+    await expect(drawn).to_have_attribute("aria-label", "1,204 healthy, 57 watch, 12 at risk, 140 lost")
+    rows = sight.page.locator(".signals tbody tr")
+    await expect(rows).to_have_count(10)
+    cells = [" ".join(cell.split()) for cell in await rows.nth(0).locator("th, td").all_inner_texts()]
+    why = "Latest NPS answer is 2"
+    assert cells == [HOSTILE, "10", "healthy \u2192 at risk", "an answer", why, "2025-04-12 00:00:00"]
+    said = " ".join((await sight.page.locator(".signals").inner_text()).split())
+    assert "at risk \u2192 lost silence No visit for " in said
+    assert "lost \u2192 healthy came back" in said
+    assert await sight.page.locator(".signals img").count() == 0
+
+
+async def test_without_customers_it_says_how_they_are_kept(publisher: Publisher, sight: Sight) -> None:
+    records = await published()
+    publisher.put({name: one[name] for name in one if name != "customers"} for one in records)
+    await publisher.signalled({})
+    await sight.open()
+    await sight.page.locator("#customers").scroll_into_view_if_needed()
+    await expect(sight.page.locator(".states .nothing")).to_contain_text("live = true")
+    await expect(sight.page.locator(".signals .nothing")).to_have_text("No customer's state has changed.")
 
 
 async def test_alerts_stand_there_firing_ones_first_whatever_they_are_called(
@@ -242,10 +274,12 @@ async def test_a_wall_screen_has_large_numbers_no_controls_and_no_scrolling(
 
 async def test_no_width_makes_it_scroll_sideways(publisher: Publisher, sight: Sight) -> None:
     publisher.put(await published())
+    await publisher.signalled(signals("a customer with a long name " * 20))
     await sight.page.set_viewport_size({"width": 360, "height": 12_000})
     await sight.open(window="1h")
     await expect(sight.page.locator(".clicks tbody tr")).to_have_count(1)
     await expect(sight.page.locator(".surveys tbody tr")).to_have_count(1)
+    await expect(sight.page.locator(".signals tbody tr").first).to_be_visible()
     for width in (360, 768, 1280, 3840):
         await sight.page.set_viewport_size({"width": width, "height": 12_000})
         assert await sight.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-// The page: what the address chooses, two streams, four sections.
+// The page: what the address chooses, two streams, five sections.
 import { useChoice, WINDOWS } from "./address.js";
 import { windowShort } from "./format.js";
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
@@ -9,6 +9,7 @@ import { useSeries } from "./series.js";
 import { ExplainDialog } from "./parts/explain.js";
 import { Banner, Chip, Empty } from "./parts/notice.js";
 import { Choices, Select, ThemeSwitch } from "./parts/pickers.js";
+import { Customers } from "./sections/customers.js";
 import { AUDIENCE_WINDOWS, Engagement, SHOWN, windowOf } from "./sections/engagement.js";
 import { Health } from "./sections/health.js";
 import { ENDED, NOW_WINDOW, Pulse, STARTED, VIEWS } from "./sections/pulse.js";
@@ -19,7 +20,7 @@ import { Voice } from "./sections/voice.js";
 /** @typedef {import("./types.js").Freshness} Freshness */
 
 /** @type {[string, string][]} */
-const SECTIONS = [["pulse", "Pulse"], ["engagement", "Engagement"], ["voice", "Voice"], ["health", "Health"]];
+const SECTIONS = [["pulse", "Pulse"], ["engagement", "Engagement"], ["voice", "Voice"], ["customers", "Customers"], ["health", "Health"]];
 // Counts since the beginning only grow: how fast is what is drawn.
 const TOTALS_WINDOW = "all";
 const BREAKDOWNS = ["goal", "funnel", "funnel_step", "landing_page", "exit_page", "channel", "device", "country"];
@@ -86,6 +87,7 @@ function Sections({ overview, breakdown, choice, change, series, now, seen }) {
       ${details.status === "lost" && freshness(overview, now).current && html`<${Banner} fresh=${details} />`}
       <${Engagement} view=${breakdown} overview=${overview} choice=${choice} fresh=${details} change=${change} /></section>
     <section id="voice" class="grid"><h2>Voice</h2><${Voice} view=${overview} choice=${choice} change=${change} seen=${seen.voice} /></section>
+    <section id="customers" class="grid"><h2>Customers</h2><${Customers} view=${overview} seen=${seen.customers} /></section>
     <section id="health" class="grid"><h2>Health</h2><${Health} view=${overview} seen=${seen.health} /></section>`;
 }
 

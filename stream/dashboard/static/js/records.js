@@ -41,6 +41,16 @@ export function kpiOf(records, site, window, kpi) {
 }
 
 /**
+ * State -> how many customers of a site; null where none is known.
+ * @param {Records} records
+ * @param {string} site
+ * @returns {Record<string, number> | null}
+ */
+export function customersOf(records, site) {
+  return records.get(joinKey(site, "all", "all"))?.customers ?? null;
+}
+
+/**
  * The values of a dimension, the largest first; what was cut off comes last.
  * @param {Records} records
  * @param {string} site

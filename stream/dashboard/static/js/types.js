@@ -49,6 +49,7 @@
  * @property {string} profile
  * @property {Record<string, Kpi>} kpis
  * @property {number} [truncated] of `(other)`: how many values there were
+ * @property {Record<string, number>} [customers] state -> how many; of everything since the beginning only
  */
 
 /**
@@ -121,6 +122,20 @@
  * @property {string | null} device
  * @property {string | null} country
  * @property {string | null} plan
+ */
+
+/**
+ * A change of a customer's state.
+ * @typedef {object} Signal
+ * @property {string} changed_at
+ * @property {string} customer_id
+ * @property {number} transition counts the customer's signals
+ * @property {string} previous_state
+ * @property {string} state
+ * @property {string} cause
+ * @property {number} health_score
+ * @property {boolean} is_high_value
+ * @property {string | null} reason the main one, in words
  */
 
 /**

@@ -116,10 +116,10 @@ export function Answers({ kpi }) {
  * Parts of a whole, side by side.
  * @param {{parts: [string, number][]}} props class and number of each
  */
-function Stack({ parts }) {
+export function Stack({ parts }) {
   const whole = parts.reduce((sum, [, n]) => sum + n, 0);
   let before = 0;
-  return html`<svg class="stack" role="img" aria-label=${parts.map(([name, n]) => `${count(n)} ${name}`).join(", ")}>
+  return html`<svg class="stack" role="img" aria-label=${parts.map(([name, n]) => `${count(n)} ${name.replaceAll("_", " ")}`).join(", ")}>
     ${whole > 0 && parts.map(([name, n]) => {
       const x = before;
       before += n;
