@@ -17,7 +17,7 @@ from stream.commands.failures import DONE, Failed
 from stream.commands.watching import as_line, nothing_yet, other_namespaces
 from stream.core.churn import STATES
 from stream.core.churn_reasons import duration
-from stream.pipeline.churn_record import worst_part
+from stream.pipeline.churn_record import main_reason
 from stream.pipeline.ports import CUSTOMERS
 from stream.pipeline.read_customers import CustomerRecord, GivenAnswer, Kept
 from stream.pipeline.take_snapshot import decode_header
@@ -109,8 +109,7 @@ def _listed(found: Sequence[CustomerRecord]) -> Table:
         name = Text(escape(one.customer_id, LONGEST_NAME))
         if one.is_high_value:
             name.append(" ★", style="yellow")
-        worst = worst_part(one.parts)
-        why = Text("" if worst is None else worst.reason)
+        why = Text(main_reason(one.state, one.parts) or "")
         last = "-" if one.last_visit_at is None else _minute(one.last_visit_at)
         site = Text(escape(one.site_id, LONGEST_NAME))
         table.add_row(name, site, _state(one), str(one.health_score), last, why)

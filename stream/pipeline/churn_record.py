@@ -72,17 +72,16 @@ def encode_signal(signal: Signal) -> bytes:
     return msgspec.json.encode(signal_record(signal))
 
 
-def worst_part(parts: Iterable[PartRecord]) -> PartRecord | None:
-    """The tripped rule that costs most health; None where there is none."""
+def main_reason(state: str, parts: Iterable[PartRecord]) -> str | None:
+    """What costs most health, in a sentence, whether a limit is reached or not; None of who is healthy."""
     worst = max(parts, key=lambda part: part.weight * (100 - part.score), default=None)
-    return worst if worst is not None and worst.is_tripped else None
+    return None if worst is None or state == STATES[NOTHING] else worst.reason
 
 
-def main_reason(record: SignalRecord) -> str | None:
-    """Why, in one sentence: what somebody became, or what speaks most against them."""
-    became = next((part for part in record.parts if part.rule == record.cause), None)
-    part = became or worst_part(record.parts)
-    return None if part is None else part.reason
+def signal_reason(record: SignalRecord) -> str | None:
+    """The same of a signal; of who became something, why."""
+    became = (part.reason for part in record.parts if part.rule == record.cause)
+    return next(became, main_reason(record.state, record.parts))
 
 
 def part_record(part: Part) -> PartRecord:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from stream.core.churn import Forgotten
-from stream.pipeline.churn_record import SignalRecord, main_reason
+from stream.pipeline.churn_record import SignalRecord, signal_reason
 from stream.pipeline.ports import PartitionTables, SnapshotBoard, StoreMisconfigured, Table
 
 KEPT = 20
@@ -25,7 +25,7 @@ class LatestSignal(msgspec.Struct, frozen=True):
     cause: str
     health_score: int
     is_high_value: bool
-    reason: str | None  # the main one, in words; None where no limit is reached
+    reason: str | None  # the main one, in words; None of who is healthy again
 
 
 Signals = tuple[LatestSignal, ...]
@@ -53,7 +53,7 @@ class LatestSignals:
         """A new signal of a loaded site pushes out the oldest."""
         new = LatestSignal(
             record.changed_at, record.customer_id, record.transition, record.previous_state, record.state,
-            record.cause, record.health_score, record.is_high_value, main_reason(record),
+            record.cause, record.health_score, record.is_high_value, signal_reason(record),
         )  # fmt: skip
         self._put(record.site_id, newest((new, *self._signals[record.site_id])))
 

@@ -8,7 +8,7 @@ from collections import Counter
 import msgspec
 
 from schemas.snapshots import KpiSnapshot
-from stream.core.churn import STATES
+from stream.core.churn import POSITIVE, STATES
 from stream.core.churn_settings import ChurnSettings, Limits
 from stream.core.customers import decode
 from stream.core.policy import DAY_MS, Policy
@@ -71,7 +71,8 @@ def test_a_site_s_latest_signals_are_kept_in_short() -> None:
             if (signal["customer_id"], signal["transition"]) == (one["customer_id"], one["transition"])
         )  # fmt: skip
         reasons = [part["reason"] for part in signal["parts"]]
-        assert one["reason"] is None or one["reason"] in reasons
+        is_well = one["state"] == "healthy" and one["cause"] not in POSITIVE
+        assert one["reason"] in ([None] if is_well else reasons)
         assert {name: signal.get(name, one["reason"]) for name in one} == one
 
 
@@ -86,6 +87,15 @@ def test_who_comes_back_after_being_forgotten_has_their_new_signals_only() -> No
     assert told == [False, True, False]
     [signal] = msgspec.msgpack.decode(tables.store.partitions[0].tables[Table.SIGNALS]["default"])
     assert (signal["changed_at"], signal["reason"]) == (happened(40), "Latest NPS answer is 2")
+
+
+def test_the_main_reason_is_what_costs_most_also_where_no_limit_is_reached() -> None:
+    lukewarm = Life("lukewarm")
+    lukewarm.answer(0, 7)
+    tables = MemoryTables()
+    now(keep(tables, "shop", [event for _, event in lukewarm.events], 1))
+    [signal] = msgspec.msgpack.decode(tables.store.partitions[0].tables[Table.SIGNALS]["default"])
+    assert (signal["state"], signal["reason"]) == ("watch", "Latest NPS answer is 7")
 
 
 def test_by_other_limits_everybody_is_judged_again() -> None:
