@@ -69,6 +69,8 @@ RULES: Final = Rules(
 )
 VIEW: Final = "?window=1h"
 """Which view of the page: in the page's own default, minutes, no visit has ended yet."""
+CHURN: Final = '\n[churn]\nlive = true\norder_within = "10s"\n'
+"""Customers are kept, and seen while somebody looks: events are held back for a few seconds at most."""
 GOAL_FIELDS: Final = {"form": "form_id", "page": "page", "element": "element_id"}
 
 
@@ -246,7 +248,7 @@ def _write_settings(folder: Path) -> Path:
     file = folder / "latido.toml"
     durations = {"gap": RULES.gap_ms, "grace": RULES.grace_ms, "survey_tolerance": RULES.survey_tolerance_ms}
     rules = "".join(f'{name} = "{ms}ms"\n' for name, ms in durations.items())
-    file.write_text(f"{rules}dimension_pairs = [{pairs}]\n{goals}{funnels}", encoding="utf-8")
+    file.write_text(f"{rules}dimension_pairs = [{pairs}]\n{CHURN}{goals}{funnels}", encoding="utf-8")
     return file
 
 
@@ -262,7 +264,7 @@ async def _store_client(url: str, namespace: str) -> AsyncIterator[Redis]:
         yield client
     finally:
         with contextlib.suppress(Exception):  # the store may be the reason why we leave
-            async for key in client.scan_iter(match=f"*{{{namespace}:*", count=1000):
+            async for key in client.scan_iter(match=f"*{{{namespace}[:/]*", count=1000):
                 await client.delete(key)
         await client.aclose()
 
