@@ -8,6 +8,7 @@ scored answer counts, and none is retracted.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from typing import Final
 
@@ -70,6 +71,15 @@ def latest_scores(scores: Iterable[Score]) -> list[Score]:
     return sorted(scores, key=_newness, reverse=True)[:LATEST_KEPT]
 
 
+def take_latest(kept: list[Score], score: Score) -> list[Score]:
+    """The latest of those kept, the newest first, and one more. The same list if that is older than all."""
+    if len(kept) >= LATEST_KEPT and score.answer.t_ms < kept[-1].answer.t_ms:
+        return kept
+    oldest_first = kept[::-1]
+    insort(oldest_first, score, key=_newness)
+    return oldest_first[: -LATEST_KEPT - 1 : -1]
+
+
 def _newness(score: Score) -> tuple[object, ...]:
     return *_order(score.answer), score.survey_id, score.kind
 
@@ -89,11 +99,13 @@ def insert(history: History, answer: Answer, *, every: bool = False) -> list[tup
 def _order(answer: Answer) -> tuple[object, ...]:
     """By time and id; two visitors may answer for one respondent with the same of both, then by content."""
     score = answer.scale_min - 1 if answer.score is None else answer.score
-    said = tuple((value is not None, value or "") for value in _said(answer))
-    return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max, said
+    said = _said(answer)
+    told = _NOTHING_TOLD if said == _NOTHING else tuple((value is not None, value or "") for value in said)
+    return answer.t_ms, answer.event_id, score, answer.scale_min, answer.scale_max, told
 
 
 _NOTHING = (None,) * len(ANSWER_DIMENSIONS)
+_NOTHING_TOLD = ((False, ""),) * len(ANSWER_DIMENSIONS)
 
 
 def _said(answer: Answer) -> tuple[str | None, ...]:

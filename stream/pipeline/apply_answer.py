@@ -46,21 +46,27 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
     if history is None:
         history = state.histories[field] = surveys.History(event.site_id, event.survey_id, kind)
     answer = _answer_of(event, t)
+    places = _Places(state, site, history)
     for one, sign in surveys.insert(history, answer, every=state.policy.answers == "every"):
-        _count_answer(state, site, event.survey_id, one, surveys.score_counts(kind, one), sign)
+        _count_answer(places, one, sign)
     if answer.score is None:
-        _count_answer(state, site, event.survey_id, answer, surveys.skip_counts(kind), 1)
+        _count_answer(places, answer, 1)
     else:
-        score = surveys.score_of(event.survey_id, kind, answer)
-        latest = surveys.latest_scores((*state.latest.get(event.site_id, ()), score))
-        state.latest[event.site_id] = state.touched_latest[event.site_id] = latest
+        _keep_latest(state, event.site_id, surveys.score_of(event.survey_id, kind, answer))
     state.touched_histories[field] = history
     if answer.person is not None:
         _index(state, answer.person, field)
-    _count_inside(state, site, event.survey_id, history, answer)
+    _count_inside(state, site, places, history, answer)
     _mark(state, site, event, t)
     if state.feed is not None:
         state.feed.answered(site.visitors.get(event.visitor_id), event, t)
+
+
+def _keep_latest(state: PartitionState, site_id: str, score: surveys.Score) -> None:
+    kept = state.latest.get(site_id, [])
+    latest = surveys.take_latest(kept, score)
+    if latest is not kept:
+        state.latest[site_id] = state.touched_latest[site_id] = latest
 
 
 def _answer_of(event: SurveyAnswer, t: int) -> surveys.Answer:
@@ -81,34 +87,49 @@ def _index(state: PartitionState, person: str, field: str) -> None:
         state.people[person] = state.touched_people[person] = (*fields, field)
 
 
-def _tallies_of(
-    state: PartitionState, site: Site, survey_id: str, answer: surveys.Answer
-) -> list[SegmentTally]:
-    """Where an answer counts: the whole site, the survey, and all that the answer says of itself."""
-    said = (("survey", survey_id), *surveys.dimensions_of(answer))
-    cap = state.policy.dimension_values
-    return [site.everyone, *(site.segment(dimension, value, cap) for dimension, value in said)]
+class _Places:
+    """What answers of one history contribute, and where: to the whole site, the survey, and all they say of
+    themselves. Rolling and settled windows ask for the same ones."""
+
+    def __init__(self, state: PartitionState, site: Site, history: surveys.History) -> None:
+        self._site, self._history, self._cap = site, history, state.policy.dimension_values
+        self._known: list[tuple[surveys.Answer, Counts, list[SegmentTally]]] = []
+
+    def of(self, answer: surveys.Answer) -> tuple[Counts, list[SegmentTally]]:
+        for known, counts, tallies in self._known:
+            if known is answer:
+                return counts, tallies
+        counts = (
+            surveys.skip_counts(self._history.kind)
+            if answer.score is None
+            else surveys.score_counts(self._history.kind, answer)
+        )
+        said = (("survey", self._history.survey_id), *surveys.dimensions_of(answer))
+        segments = [self._site.segment(dimension, value, self._cap) for dimension, value in said]
+        tallies = [self._site.everyone, *segments]
+        self._known.append((answer, counts, tallies))
+        return counts, tallies
 
 
-def _count_answer(
-    state: PartitionState, site: Site, survey_id: str, answer: surveys.Answer, counts: Counts, sign: int
-) -> None:
+def _count_answer(places: _Places, answer: surveys.Answer, sign: int) -> None:
     """Add (or with sign -1 retract) an answer to rolling windows."""
-    for tally in _tallies_of(state, site, survey_id, answer):
+    counts, tallies = places.of(answer)
+    for tally in tallies:
         add_counts(tally, answer.t_ms // TEN_SECONDS_MS, counts, sign)
 
 
 def _count_inside(
-    state: PartitionState, site: Site, survey_id: str, history: surveys.History, answer: surveys.Answer
+    state: PartitionState, site: Site, places: _Places, history: surveys.History, answer: surveys.Answer
 ) -> None:
     """Count what a new answer changes inside its own hour and day."""
     calendar, every = site.settled.calendar, state.policy.answers == "every"
     for window in calendar.windows(answer.t_ms):
         for one, sign in changed_inside(history, answer, window[1], calendar.end(window), every=every):
-            counts = surveys.score_counts(history.kind, one)
-            for tally in _tallies_of(state, site, survey_id, one):
+            counts, tallies = places.of(one)
+            for tally in tallies:
+                row = tally.inside[window]
                 for metric, n in counts.items():
-                    tally.inside[window][metric] += sign * n
+                    row[metric] += sign * n
     state.because(site, answer.t_ms, ANSWER_CHANGED)
 
 

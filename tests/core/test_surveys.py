@@ -6,9 +6,20 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.core import csat, nps
-from stream.core.surveys import Answer, History, insert, latest
+from stream.core.surveys import (
+    LATEST_KEPT,
+    Answer,
+    History,
+    Score,
+    insert,
+    latest,
+    latest_scores,
+    take_latest,
+)
 
 NOON = 1_790_000_000_000
 
@@ -34,6 +45,18 @@ def test_the_latest_answer_does_not_depend_on_the_order_of_arrival(
         found = latest(history)
         assert found is not None
         assert found.score == newest
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab"), st.integers(0, 3)), max_size=60))
+def test_the_latest_scores_are_kept_one_by_one_as_they_would_be_found_among_all(
+    said: list[tuple[int, str, int]],
+) -> None:
+    scores = [Score(survey, "csat", Answer(NOON + t, "", score)) for t, survey, score in said]
+    kept: list[Score] = []
+    for score in scores:
+        kept = take_latest(kept, score)
+    assert kept == latest_scores(scores)
+    assert len(kept) == min(len(scores), LATEST_KEPT)
 
 
 @pytest.mark.parametrize("family", [nps, csat])
