@@ -11,5 +11,4 @@ from stream.wiring import open_worker
 
 if __name__ == "__main__":
     configure(os.environ.get("LATIDO_LOG_LEVEL", "info"), "text")
-    accept_loss = bool(os.environ.pop("LATIDO_TEST_ACCEPT_LOSS", ""))
-    raise SystemExit(asyncio.run(open_worker(load_settings(), accept_loss=accept_loss)))
+    raise SystemExit(asyncio.run(open_worker(load_settings())))
