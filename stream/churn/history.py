@@ -75,7 +75,7 @@ class _Namings:
         if event.customer_id is None or not _is_presence(event):
             return
         found = self._of.setdefault((event.site_id, event.visitor_id), [])
-        if not found or not found[-1][0] <= t <= found[-1][0] + self._gap_ms:
+        if not found or not found[-1][0] < t <= found[-1][0] + self._gap_ms:
             found.append((t, event.event_id, event.customer_id))
 
     def visit(self, session: _Session, anonymous: bool) -> _Visit | None:

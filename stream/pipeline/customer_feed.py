@@ -88,8 +88,11 @@ class CustomerFeed:
         """The event may name somebody."""
         telling = session.telling
         assert telling is not None, "every visit was seen"
-        if event.customer_id is not None and (telling.named is None or t < telling.named.at_ms):
-            telling.named = Customer(t, event.event_id, event.customer_id)
+        if event.customer_id is None:
+            return
+        named = Customer(t, event.event_id, event.customer_id)
+        if telling.named is None or named < telling.named:
+            telling.named = named
             self._looks.file(t, (visitor, session))
 
     def reached(self, visitor: Visitor, session: Session, goal: str, t: int) -> None:

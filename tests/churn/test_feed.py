@@ -70,6 +70,13 @@ def test_what_happened_before_the_name_goes_along() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_names_at_the_same_instant_the_order_of_reading_decides_nothing(order: int) -> None:
+    fed = lane()
+    named = [view(1, customer_id="bea"), {**view(1, **ANA), "event_id": "another"}][::order]
+    assert read(fed, *named, view(60, "other")) == [("ana", VisitStarted(at(1))), ("ana", VisitEnded(at(1)))]
+
+
 @pytest.mark.parametrize("anonymous", [False, True])
 def test_a_visit_without_a_name_is_its_visitors_if_anybodys(anonymous: bool) -> None:
     fed = lane(anonymous=anonymous)
