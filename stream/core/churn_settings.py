@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from hashlib import sha256
 
@@ -26,8 +25,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         values = [getattr(self, name) for name in self.__struct_fields__]
-        if not all(math.isfinite(one) and one >= 0 for one in values) or sum(values) <= 0:
-            raise ValueError("weights are numbers from 0, and not all of them 0")
+        if not all(0 <= one <= 1000 for one in values) or sum(values) <= 0:
+            raise ValueError("weights are numbers from 0 to 1000, and not all of them 0")
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
