@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from stream.core.churn import Key
-from stream.core.customers import Activity
+from stream.core.customers import LAST_MS, Activity
 from stream.core.event_time import NEVER_MS
+from stream.core.events import Name, SiteId
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a source tells: that a customer did something; without a key, how far it has told all."""
 
-    number: int  # counts what the source tells, from 1
-    known_ms: int  # from when on the activity counts; of the source itself: nothing earlier will follow
-    key: Key | None = None
+    number: Annotated[int, Meta(ge=1)]  # counts what the source tells
+    # From when on the activity counts; of the source itself: nothing earlier will follow.
+    known_ms: Annotated[int, Meta(le=LAST_MS)]
+    key: tuple[SiteId, Name] | None = None
     activity: Activity | None = None
 
 
@@ -70,11 +73,9 @@ class Arrivals:
         return min(source.clock_ms for source in self.sources.values())
 
     def upcoming(self, until_ms: int, count: int) -> list[Waiting]:
-        """The next activities up to `until_ms`, so many and those of the same instant. They go on waiting."""
+        """The next activities up to `until_ms`, so many at most. They go on waiting."""
         found: list[Waiting] = []
-        while self._order and self._order[0][0] <= until_ms:
-            if len(found) >= count and self._order[0][0] > found[-1][0]:
-                break
+        while self._order and self._order[0][0] <= until_ms and len(found) < count:
             found.append(heapq.heappop(self._order))
         for place in found:
             heapq.heappush(self._order, place)

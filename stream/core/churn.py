@@ -8,7 +8,6 @@ the same signals, however they are cut into batches, also over restarts; `arriva
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -24,7 +23,9 @@ from stream.core.customers import (
     fold,
     last_sign_ms,
 )
+from stream.core.deadlines import Deadlines
 from stream.core.event_time import NEVER_MS
+from stream.core.policy import HOUR_MS
 
 STATES: Final = ("healthy", "watch", "at_risk", "lost")
 POSITIVE: Final = tuple(rule.name for rule in RULES if not rule.is_risk)
@@ -104,15 +105,20 @@ def next_state(state: int, health: int, is_absent: bool, limits: Limits) -> int:
     return min(state, state_of(health - limits.band, is_absent, limits))
 
 
-def judge(customer: Customer, limits: Limits, now_ms: int, cause: Cause) -> tuple[Verdict, Cause | None]:
-    """Judge the customer and move their standing and deadline. The cause of a signal, None without one."""
+def judge(
+    customer: Customer, limits: Limits, now_ms: int, cause: Cause, forgotten_ms: int
+) -> tuple[Verdict, Cause | None]:
+    """Judge the customer, and move their standing and when they are due: at `forgotten_ms` at the latest.
+
+    The second is the cause of a signal, None without one.
+    """
     found, before = verdict(customer, limits, now_ms), customer.standing
     state = next_state(before.state, found.health, found.is_absent, limits)
     told = _cause(before, state, found, cause)
     transition = before.transition + (told is not None)
     customer.standing = Standing(state, transition, found.levels)
     ahead = crossings(customer, limits, now_ms)
-    customer.deadline_ms = ahead[0] if ahead else None
+    customer.due_ms = min([*ahead[:1], forgotten_ms])
     return found, told
 
 
@@ -142,12 +148,6 @@ def forgotten_from_ms(customer: Customer, settings: ChurnSettings) -> int:
     return last_sign_ms(customer) + settings.remember_ms
 
 
-def due_ms(customer: Customer, settings: ChurnSettings) -> int:
-    """When time alone changes something of the customer, at the latest that they are forgotten."""
-    forgotten_ms = forgotten_from_ms(customer, settings)
-    return forgotten_ms if customer.deadline_ms is None else min(customer.deadline_ms, forgotten_ms)
-
-
 class Forgotten(msgspec.Struct, frozen=True):
     """Nothing is kept of the customer any more."""
 
@@ -174,8 +174,8 @@ class Book:
     """Customers, and when to look at which of them again.
 
     The clock is the highest time told; it decides when deadlines fire. `customers` may be the few that the
-    next step needs (`upcoming` says which are due); deadlines are those of everybody. Customers and clock are
-    the state: a Book of the same goes on where another one stopped.
+    next step needs (`upcoming` says which are due); `deadlines`, which are changed from now on, are those of
+    everybody. Customers and clock are the state: a Book of the same goes on where another one stopped.
     """
 
     def __init__(
@@ -183,15 +183,14 @@ class Book:
         settings: ChurnSettings,
         customers: dict[Key, Customer] | None = None,
         clock_ms: int = NEVER_MS,
-        deadlines: Mapping[Key, int] | None = None,
+        deadlines: dict[Key, int] | None = None,
     ) -> None:
         self.settings = settings
         self.customers: dict[Key, Customer] = {} if customers is None else customers
         self.clock_ms = clock_ms
-        self.deadlines = dict(deadlines or {})
+        self.deadlines: dict[Key, int] = {} if deadlines is None else deadlines
         for key, customer in self.customers.items():
-            self.deadlines.setdefault(key, due_ms(customer, settings))
-        self._order: list[tuple[int, Key]] = []
+            self.deadlines.setdefault(key, customer.due_ms)
         self._sort()
 
     def apply(self, key: Key, activity: Activity, known_ms: int) -> Outcome:
@@ -206,30 +205,32 @@ class Book:
         self._judge(key, customer, max(self.clock_ms, activity.at_ms), _cause_of(activity), outcome)
         return outcome
 
-    def advance(self, now_ms: int) -> Outcome:
-        """Let time pass: every deadline up to `now_ms`, each judged at its own instant."""
+    def advance(self, now_ms: int, through: Key | None = None) -> Outcome:
+        """Let time pass: every deadline up to `now_ms`, each judged at its own instant.
+
+        through: of the deadlines at `now_ms` itself only those up to this customer, in order of their keys.
+        """
         outcome = Outcome()
-        self._advance(now_ms, outcome)
+        self._advance(now_ms, outcome, through)
         return outcome
 
     def upcoming(self, until_ms: int, count: int) -> list[tuple[int, Key]]:
-        """The next deadlines up to `until_ms`, so many and those of the same instant: (ms, whose)."""
+        """The next deadlines up to `until_ms`, so many at most: (ms, whose), in this order."""
         found: list[tuple[int, Key]] = []
-        while self._order and self._order[0][0] <= until_ms:
-            if len(found) >= count and self._order[0][0] > found[-1][0]:
-                break
-            one = heapq.heappop(self._order)
-            if self.deadlines.get(one[1]) == one[0]:
+        while len(found) < count and (one := self._take(until_ms)) is not None:
+            if one not in found[-1:]:
                 found.append(one)
         for one in found:
-            heapq.heappush(self._order, one)
+            heapq.heappush(self._soon, one)
         return found
 
-    def _advance(self, now_ms: int, outcome: Outcome) -> None:
-        while self._order and self._order[0][0] <= now_ms:
-            at_ms, key = heapq.heappop(self._order)
-            if self.deadlines.get(key) != at_ms:
-                continue  # filed anew meanwhile
+    def _advance(self, now_ms: int, outcome: Outcome, through: Key | None = None) -> None:
+        while (one := self._take(now_ms)) is not None:
+            at_ms, key = one
+            if through is not None and one > (now_ms, through):
+                heapq.heappush(self._soon, one)
+                now_ms -= 1  # it is not over for everybody
+                break
             customer = self.customers[key]
             if at_ms >= forgotten_from_ms(customer, self.settings):
                 del self.customers[key], self.deadlines[key]
@@ -241,20 +242,37 @@ class Book:
     def _file(self, key: Key, deadline_ms: int) -> None:
         if self.deadlines.get(key) != deadline_ms:
             self.deadlines[key] = deadline_ms
-            heapq.heappush(self._order, (deadline_ms, key))
-            if len(self._order) > 2 * len(self.deadlines) + 1000:
+            self._later.file(deadline_ms, key)
+            self._filed += 1
+            if self._filed > len(self.deadlines) + 1000:
                 self._sort()
 
     def _sort(self) -> None:
         """Anew, without the deadlines that have moved."""
-        self._order = [(at_ms, key) for key, at_ms in self.deadlines.items()]
-        heapq.heapify(self._order)
+        self._filed = 0
+        self._soon: list[tuple[int, Key]] = []  # those of the hour at hand, a heap
+        self._later = Deadlines[Key](HOUR_MS)  # a tuple for each would take more than all else of it
+        for key, deadline_ms in self.deadlines.items():
+            self._later.file(deadline_ms, key)
+
+    def _take(self, until_ms: int) -> tuple[int, Key] | None:
+        """The next deadline up to `until_ms`, None if there is none. It is not filed any more."""
+        for key in self._later.due(until_ms):
+            at_ms = self.deadlines.get(key)
+            if at_ms is not None and at_ms // HOUR_MS <= until_ms // HOUR_MS:  # else filed again, for later
+                heapq.heappush(self._soon, (at_ms, key))
+        while self._soon and self._soon[0][0] <= until_ms:
+            one = heapq.heappop(self._soon)
+            if self.deadlines.get(one[1]) == one[0]:
+                return one
+        return None
 
     def _judge(self, key: Key, customer: Customer, now_ms: int, cause: Cause, outcome: Outcome) -> None:
         limits = self.settings.of(key[0], customer.plan)
         before = customer.standing
-        found, told = judge(customer, limits, now_ms, cause)
-        self._file(key, due_ms(customer, self.settings))
+        forgotten_ms = forgotten_from_ms(customer, self.settings)
+        found, told = judge(customer, limits, now_ms, cause, forgotten_ms)
+        self._file(key, customer.due_ms)
         was = before.levels or (NOTHING,) * len(RULES)
         outcome.trips += [
             Trip(key, rule.name, now_ms, level, earlier)

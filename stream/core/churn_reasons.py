@@ -10,7 +10,7 @@ import msgspec
 
 from stream.core.churn_rules import NOTHING, RULES, alive, falling, levels, visit_ratio
 from stream.core.churn_settings import Limits
-from stream.core.customers import Answer, Customer
+from stream.core.customers import Answered, Customer
 from stream.core.policy import DAY_MS, HOUR_MS
 
 Fact = int | float | str | None
@@ -108,7 +108,7 @@ def _alive(customer: Customer, limits: Limits, now_ms: int, level: int) -> Told:
     )
 
 
-def _answered(kind: str, answers: tuple[Answer, ...], threshold: str) -> Told:
+def _answered(kind: str, answers: tuple[Answered, ...], threshold: str) -> Told:
     latest, before = answers[-1], answers[-2].score if len(answers) > 1 else None
     was = "" if before is None else f" ({before} before)"
     return (

@@ -15,7 +15,7 @@ import msgspec
 
 from stream.core.bgnbd import alive_probability, alive_until
 from stream.core.churn_settings import Limits
-from stream.core.customers import LONG_MS, SHORT_MS, Answer, Customer
+from stream.core.customers import LAST_MS, LONG_MS, SHORT_MS, Answered, Customer
 from stream.core.policy import DAY_MS
 
 NOTHING: Final = 0
@@ -177,18 +177,18 @@ def alive_crossings(customer: Customer, limits: Limits) -> Moments:
 # answers: the latest one, until it is too old
 
 
-def latest(answers: tuple[Answer, ...], limits: Limits, now_ms: int) -> Answer | None:
+def latest(answers: tuple[Answered, ...], limits: Limits, now_ms: int) -> Answered | None:
     """The newest answer, None once it is too old to count."""
     if not answers or now_ms - answers[-1].at_ms >= limits.answers_count_for_ms:
         return None
     return answers[-1]
 
 
-def _expiry(answers: tuple[Answer, ...], limits: Limits) -> Moments:
+def _expiry(answers: tuple[Answered, ...], limits: Limits) -> Moments:
     return (answers[-1].at_ms + limits.answers_count_for_ms,) if answers else ()
 
 
-def _mood(answer: Answer | None, mood: int, level: int) -> int:
+def _mood(answer: Answered | None, mood: int, level: int) -> int:
     if answer is None:
         return NOT_JUDGED
     return level if answer.mood == mood else NOTHING
@@ -209,12 +209,12 @@ def dissatisfied(customer: Customer, limits: Limits, now_ms: int) -> int:
     return _mood(latest(customer.csat, limits, now_ms), -1, AT_RISK)
 
 
-def _said(answers: Callable[[Customer], tuple[Answer, ...]]) -> Callable[[Customer, int], int]:
+def _said(answers: Callable[[Customer], tuple[Answered, ...]]) -> Callable[[Customer, int], int]:
     """Points of the latest answer; an unhappy one has half of them, so a detractor 0 to 30."""
     return lambda customer, level: answers(customer)[-1].points // (1 if level == NOTHING else 2)
 
 
-def trend(answers: tuple[Answer, ...]) -> float | None:
+def trend(answers: tuple[Answered, ...]) -> float | None:
     """Points (of 100) by which answers rise from one to the next, by least squares; None below three."""
     if len(answers) < 3:
         return None
@@ -223,7 +223,7 @@ def trend(answers: tuple[Answer, ...]) -> float | None:
     return above / sum((i - middle) ** 2 for i in range(len(answers)))
 
 
-def falling(customer: Customer, limits: Limits, now_ms: int) -> tuple[float, tuple[Answer, ...]] | None:
+def falling(customer: Customer, limits: Limits, now_ms: int) -> tuple[float, tuple[Answered, ...]] | None:
     """The steeper fall of NPS and CSAT answers, as (trend, answers); None where there are too few."""
     found = [
         (slope, answers)
@@ -284,4 +284,4 @@ def levels(customer: Customer, limits: Limits, now_ms: int) -> tuple[int, ...]:
 def crossings(customer: Customer, limits: Limits, after_ms: int) -> list[int]:
     """All instants after `after_ms` at which time alone changes a level, in order."""
     found = {at_ms for rule in RULES for at_ms in rule.crossings(customer, limits)}
-    return sorted(at_ms for at_ms in found if at_ms > after_ms)
+    return sorted(at_ms for at_ms in found if after_ms < at_ms <= LAST_MS)

@@ -7,11 +7,13 @@ times: what arrives late is counted where it belongs, as far as that is still kn
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from stream.core import csat
+from stream.core.events import NPS_MAX, Dimension, Name, ScalePoint
 from stream.core.nps import DETRACTORS, PROMOTERS
 from stream.core.nps import counts as nps_counts
 from stream.core.policy import DAY_MS
@@ -24,35 +26,66 @@ SMOOTHING = 0.3
 """Weight of the newest gap in the moving average: about the last five gaps decide."""
 
 
+LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: the calendar of records goes no further."""
+Ms = Annotated[int, Meta(ge=-62_135_510_400_000, le=LAST_MS)]
+"""Since the epoch, from the second day of the year 1: what the time of an event may be."""
+
+
 class VisitStarted(msgspec.Struct, frozen=True, array_like=True, tag="started", gc=False):
     """Somebody came."""
 
-    at_ms: int
-    plan: str | None = None
+    at_ms: Ms
+    plan: Dimension | None = None
 
 
 class VisitEnded(msgspec.Struct, frozen=True, array_like=True, tag="ended", gc=False):
     """The visit is over; `at_ms` is its last event."""
 
-    at_ms: int
-    engaged_ms: int = 0
+    at_ms: Ms
+    engaged_ms: Annotated[int, Meta(ge=-LAST_MS, le=LAST_MS)] = 0
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered", gc=False):
-    """A survey question got a score (not: was skipped)."""
+Kind = Literal["nps", "csat"]
 
-    at_ms: int
-    survey_id: str
-    kind: Literal["nps", "csat"]
-    score: int
-    scale_min: int = 1
-    scale_max: int = 5
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered", gc=False, order=True):
+    """A survey question got a score (not: was skipped). Ordered by time, then content, so that arrival
+    cannot matter. Raises ValueError on construction where the score is not on its scale."""
+
+    at_ms: Ms
+    survey_id: Name
+    kind: Kind
+    score: ScalePoint
+    scale_min: ScalePoint = 1  # of csat; without meaning for nps
+    scale_max: ScalePoint = 5
+
+    def __post_init__(self) -> None:
+        low, high = (0, NPS_MAX) if self.kind == "nps" else (self.scale_min, self.scale_max)
+        if not (low < high and low <= self.score <= high):
+            raise ValueError(f"no score from {low} to {high}: {self.score}")
+
+    @property
+    def points(self) -> int:
+        """0 to 100, whatever the scale; rounded half up."""
+        if self.kind == "nps":
+            return 10 * self.score
+        width = self.scale_max - self.scale_min
+        return (200 * (self.score - self.scale_min) + width) // (2 * width)
+
+    @property
+    def mood(self) -> int:
+        """-1 detractor or not satisfied, 1 promoter or satisfied, 0 between."""
+        if self.kind == "nps":
+            [said] = nps_counts(self.score)
+            return {PROMOTERS: 1, DETRACTORS: -1}.get(said, 0)
+        return 1 if self.score >= csat.satisfied_from(self.scale_min, self.scale_max) else -1
 
 
 class Converted(msgspec.Struct, frozen=True, array_like=True, tag="converted", gc=False):
     """A goal was reached."""
 
-    at_ms: int
+    at_ms: Ms
     goal: str = ""
 
 
@@ -84,16 +117,6 @@ class Rhythm(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return math.sqrt(self.squares / (self.gaps - 1)) if self.gaps > 1 else 0.0
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
-    """A score that was given. Ordered by time, then content, so that arrival cannot matter."""
-
-    at_ms: int
-    survey_id: str
-    score: int
-    points: int  # 0 to 100, whatever the scale
-    mood: int  # -1 detractor or not satisfied, 1 promoter or satisfied, 0 between
-
-
 class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How the customer stood when they were judged last."""
 
@@ -115,15 +138,10 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     engaged_ms: int = 0
     conversions: int = 0
     plan: str | None = None
-    nps: tuple[Answer, ...] = ()  # the latest, by time
-    csat: tuple[Answer, ...] = ()
+    nps: tuple[Answered, ...] = ()  # the latest, by time
+    csat: tuple[Answered, ...] = ()
     standing: Standing = Standing()
-    deadline_ms: int | None = None  # when time alone changes something next
-
-
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Customer).decode
-decode_activity = msgspec.msgpack.Decoder(Activity).decode
+    due_ms: int = 0  # when time alone changes something next, at the latest that they are forgotten
 
 
 def fold(customer: Customer, activity: Activity, occasion_ms: int) -> None:
@@ -171,23 +189,12 @@ def _start(customer: Customer, visit: VisitStarted, occasion_ms: int) -> None:
 
 
 def _answer(customer: Customer, given: Answered) -> None:
-    answer = _read(given)
-    if given.kind == "nps":
-        customer.nps = _keep(customer.nps, answer)
-    else:
-        customer.csat = _keep(customer.csat, answer)
+    if given.kind == "csat":
+        customer.csat = _keep(customer.csat, given)
+    else:  # whatever scale a client said
+        plain = Answered(given.at_ms, given.survey_id, "nps", given.score)
+        customer.nps = _keep(customer.nps, plain)
 
 
-def _keep(answers: tuple[Answer, ...], answer: Answer) -> tuple[Answer, ...]:
+def _keep(answers: tuple[Answered, ...], answer: Answered) -> tuple[Answered, ...]:
     return tuple(sorted((*answers, answer))[-ANSWERS_KEPT:])
-
-
-def _read(given: Answered) -> Answer:
-    if given.kind == "nps":
-        [said] = nps_counts(given.score)
-        mood = {PROMOTERS: 1, DETRACTORS: -1}.get(said, 0)
-        return Answer(given.at_ms, given.survey_id, given.score, 10 * given.score, mood)
-    width = given.scale_max - given.scale_min
-    points = (200 * (given.score - given.scale_min) + width) // (2 * width)  # rounded half up
-    mood = 1 if given.score >= csat.satisfied_from(given.scale_min, given.scale_max) else -1
-    return Answer(given.at_ms, given.survey_id, given.score, points, mood)

@@ -1,4 +1,4 @@
-"""Things to look at when a clock reaches a time: bins of one second, visited in order."""
+"""Things to look at when a clock reaches a time: bins of a second, or of what suits, visited in order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_BIN_MS = 1000
-
 
 class Deadlines(Generic[T]):
     """Items by deadline. An item may be filed again later instead of being moved: look, then decide."""
 
-    def __init__(self) -> None:
+    def __init__(self, bin_ms: int = 1000) -> None:
+        self._bin_ms = bin_ms
         self._bins: dict[int, list[T]] = {}
         self._order: list[int] = []
 
     def file(self, deadline_ms: int, item: T) -> None:
-        index = deadline_ms // _BIN_MS
+        index = deadline_ms // self._bin_ms
         items = self._bins.get(index)
         if items is None:
             self._bins[index] = [item]
@@ -28,12 +27,12 @@ class Deadlines(Generic[T]):
             items.append(item)
 
     def due(self, now_ms: int) -> Iterator[T]:
-        """Take out every item whose second has begun by `now_ms`.
+        """Take out every item whose bin has begun by `now_ms`.
 
-        The last second may hold items with a deadline still ahead: the caller files them again, which
+        The last bin may hold items with a deadline still ahead: the caller files them again, which
         puts them back into a bin that this call no longer visits.
         """
-        last = now_ms // _BIN_MS
+        last = now_ms // self._bin_ms
         taken: list[list[T]] = []
         while self._order and self._order[0] <= last:
             taken.append(self._bins.pop(heapq.heappop(self._order)))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from sys import intern
 
 import msgspec
 
@@ -16,9 +17,9 @@ from schemas.headers import CHURN_SCHEMA, churn_identity
 from schemas.keys import churn_key
 from schemas.topics import CHURN_SIGNALS, CUSTOMER_ACTIVITY
 from stream.core.arrivals import Arrivals, Source, Told, Waiting
-from stream.core.churn import STATES, Book, Key, Outcome, Signal, due_ms
+from stream.core.churn import STATES, Book, Key, Outcome, Signal
 from stream.core.churn_settings import ChurnSettings
-from stream.core.customers import decode, encode
+from stream.core.customer_codec import decode, decode_due_ms, encode
 from stream.core.event_time import NEVER_MS
 from stream.pipeline.batch import Batch, Output, Record, decode_outputs
 from stream.pipeline.churn_record import SignalRecord, signal_record
@@ -69,7 +70,7 @@ class CustomerPartition(Claimed[CustomersHead]):
 
     def __init__(
         self, tables: PartitionTables, claim: Claim, settings: CustomerSettings, head: CustomersHead | None,
-        deadlines: Mapping[Key, int], waiting: Mapping[Waiting, Told],
+        deadlines: dict[Key, int], waiting: Mapping[Waiting, Told],
     ) -> None:  # fmt: skip
         positions = {CUSTOMER_ACTIVITY: head.position if head else -1}
         super().__init__(tables, claim, head, positions, list(head.lost) if head else [])
@@ -92,7 +93,7 @@ class CustomerPartition(Claimed[CustomersHead]):
         cls, tables: PartitionTables, claim: Claim, settings: CustomerSettings
     ) -> CustomerPartition:
         """Load what the last commit left, of each customer only the deadline. Raises StateTorn,
-        StoreUnreachable."""
+        StoreUnreachable, and ValueError when another version kept them."""
         stored = await tables.load(claim)
         head = None if stored.head is None else decode_customers_head(stored.head)
         anew_ms = head.clock_ms if head and head.rules != settings.churn.version else None
@@ -102,9 +103,7 @@ class CustomerPartition(Claimed[CustomersHead]):
             cursor, page = await tables.browse(claim.partition, Table.CUSTOMERS, cursor, _LOADED_AT_ONCE)
             for field, value in page.items():
                 # By other rules everybody is judged again, at the time that has come.
-                deadlines[parse_customer_field(field)] = (
-                    due_ms(decode(value), settings.churn) if anew_ms is None else anew_ms
-                )
+                deadlines[parse_customer_field(field)] = decode_due_ms(value) if anew_ms is None else anew_ms
             cursor = cursor or None
         partition = cls(tables, claim, settings, head, deadlines, _waiting(stored))
         partition.outbox.extend((entry, decode_outputs(data)) for entry, data in stored.outbox)
@@ -133,7 +132,9 @@ class CustomerPartition(Claimed[CustomersHead]):
     @property
     def behind(self) -> bool:
         """Whether there are customers to judge whose time has come."""
-        return self._book.clock_ms < self._arrivals.clock_ms
+        clock_ms = self._arrivals.clock_ms
+        waits = self._arrivals.upcoming(clock_ms, 1) or self._book.upcoming(clock_ms, 1)
+        return bool(waits) or self._book.clock_ms < clock_ms
 
     def _take(self, record: Record) -> None:
         try:
@@ -156,17 +157,11 @@ class CustomerPartition(Claimed[CustomersHead]):
 
     async def _judge_page(self) -> bool:
         """Judge the next customers whose time has come; whether there are more."""
-        clock_ms = limit_ms = self._arrivals.clock_ms
+        clock_ms = self._arrivals.clock_ms
         if clock_ms <= NEVER_MS:
             return False
-        places = self._arrivals.upcoming(clock_ms, _PAGE)
-        due = self._book.upcoming(clock_ms, _PAGE)
-        if len(places) >= _PAGE:
-            limit_ms = places[-1][0]
-        if len(due) >= _PAGE:
-            limit_ms = min(limit_ms, due[-1][0])
-        places = [place for place in places if place[0] <= limit_ms]
-        keys = {key for at_ms, key in due if at_ms <= limit_ms}
+        places, due, limit_ms, through = self._next_page(clock_ms)
+        keys = {key for _, key in due}
         keys.update(key for place in places if (key := self._arrivals.waiting[place].key) is not None)
         before = await self._load(keys)
         await self._latest.load(self._tables, self.number, {site_id for site_id, _ in keys})
@@ -177,13 +172,26 @@ class CustomerPartition(Claimed[CustomersHead]):
             self._done_with(place)
             if told.key is not None and told.activity is not None:
                 self._publish(self._book.apply(told.key, told.activity, told.known_ms))
-        self._publish(self._book.advance(limit_ms))
+        self._publish(self._book.advance(limit_ms, through))
         self._store(keys, was)
         if self._rules != self._settings.churn.version and not self._book.upcoming(self._judged_anew_ms, 1):
             self._rules = self._settings.churn.version
-        return limit_ms < clock_ms
+        return self.behind
 
-    async def _load(self, keys: Iterable[Key]) -> dict[Key, bytes]:
+    def _next_page(self, clock_ms: int) -> tuple[list[Waiting], list[tuple[int, Key]], int, Key | None]:
+        """The activities and deadlines to take next, in order of time; at the same instant deadlines first.
+
+        Also says where it ends: at an instant, and, if more deadlines fall on it, at which customer.
+        """
+        places = self._arrivals.upcoming(clock_ms, _PAGE)
+        due = self._book.upcoming(clock_ms, _PAGE)
+        if len(due) >= _PAGE and (len(places) < _PAGE or due[-1][0] <= places[-1][0]):
+            limit_ms, through = due[-1]
+            return [place for place in places if place[0] < limit_ms], due, limit_ms, through
+        limit_ms = places[-1][0] if len(places) >= _PAGE else clock_ms
+        return places, [one for one in due if one[0] <= limit_ms], limit_ms, None
+
+    async def _load(self, keys: Collection[Key]) -> dict[Key, bytes]:
         """Those of the customers that are known."""
         fields = {visitor_field(*key): key for key in keys}
         values = await self._tables.read(self.number, Table.CUSTOMERS, list(fields))
@@ -264,7 +272,7 @@ def customers_by_state(heads: Iterable[bytes | None]) -> dict[str, dict[str, int
 def parse_customer_field(field: str) -> Key:
     """(site, customer) of a field that `visitor_field` made."""
     length, _, rest = field.partition("|")
-    return rest[: int(length)], rest[int(length) :]
+    return intern(rest[: int(length)]), rest[int(length) :]  # millions of customers have few sites
 
 
 def _field_of(place: Waiting) -> str:

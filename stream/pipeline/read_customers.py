@@ -13,7 +13,8 @@ from stream.core.churn import STATES, Key, health_of, silence_leads_to
 from stream.core.churn_reasons import parts_of
 from stream.core.churn_rules import NOTHING, high_value, levels
 from stream.core.churn_settings import ChurnSettings
-from stream.core.customers import Answer, Customer, decode
+from stream.core.customer_codec import decode
+from stream.core.customers import Answered, Customer
 from stream.pipeline.churn_record import Crossing, PartRecord, part_record
 from stream.pipeline.customer_partition import (
     CustomersHead,
@@ -86,7 +87,7 @@ def customer_record(key: Key, customer: Customer, settings: ChurnSettings, now_m
     )
 
 
-def _given(answer: Answer) -> GivenAnswer:
+def _given(answer: Answered) -> GivenAnswer:
     return GivenAnswer(answer.survey_id, answer.score, rfc3339(answer.at_ms))
 
 

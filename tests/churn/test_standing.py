@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
+from typing import Any
 
 import msgspec
+import pytest
 
 from schemas.snapshots import KpiSnapshot
-from stream.core.churn import POSITIVE, STATES
+from schemas.topics import CUSTOMER_ACTIVITY
+from stream.core.churn import POSITIVE, STATES, Key
 from stream.core.churn_settings import ChurnSettings, Limits
-from stream.core.customers import decode
+from stream.core.customer_codec import decode
 from stream.core.policy import DAY_MS, Policy
+from stream.pipeline.batch import Batch, Output
 from stream.pipeline.customer_partition import CustomerPartition, CustomerSettings, customers_by_state
 from stream.pipeline.latest_signals import KEPT
 from stream.pipeline.ports import Table
@@ -19,7 +24,7 @@ from stream.pipeline.renew_records import Records
 from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import encode_record, look_at_heads
 from stream.tables.memory import MemoryBoard, MemoryTables
-from tests.builders import Lane, now
+from tests.builders import Item, Lane, now
 from tests.churn.keeping import keep
 from tests.churn.lives import Life, happened, lives
 
@@ -112,6 +117,79 @@ def test_by_other_limits_everybody_is_judged_again() -> None:
     assert partition.head.rules == strict.churn.version
     [site] = customers_by_state(now(tables.heads(1))).values()
     assert Counter(site) - Counter() == stored(tables)
+
+
+def lockstep() -> list[dict[str, Any]]:
+    """Twenty customers who do everything at the same time, and one who comes alone."""
+    crowd = [Life(f"c-{number:02d}") for number in range(20)]
+    for life in crowd:
+        for day in range(0, 20, 4):
+            life.visit(day)
+        life.answer(12.5, 3)
+    alone = Life("alone")
+    for day in (3, 4, 12, 30, 60):
+        alone.visit(day)
+    return [event for life in (*crowd, alone) for _, event in life.events]
+
+
+def paged() -> tuple[MemoryTables, list[Output]]:
+    tables = MemoryTables()
+    partition = now(keep(tables, "shop", lockstep(), 300))
+    outputs = [one for _, several in partition.outbox for one in several]
+    return tables, sorted(outputs, key=lambda one: one.id)
+
+
+def test_a_page_is_small_however_many_are_due_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, expected = paged()
+    loaded, load = list[int](), CustomerPartition._load
+
+    async def noting(self: CustomerPartition, keys: Collection[Key]) -> dict[Key, bytes]:
+        loaded.append(len(keys))
+        return await load(self, keys)
+
+    monkeypatch.setattr(CustomerPartition, "_load", noting)
+    monkeypatch.setattr("stream.pipeline.customer_partition._PAGE", 3)
+    tables, outputs = paged()
+    assert max(loaded) <= 6, "so many deadlines, and so many who did something"
+    assert len(expected) > 20
+    assert outputs == expected
+    assert stored_bytes(tables) == stored_bytes(whole)
+
+
+def stored_bytes(tables: MemoryTables) -> dict[str, bytes]:
+    return dict(tables.store.partitions[0].tables[Table.CUSTOMERS])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [1, 0, ["shop", "ana"], ["started", 10**17, None]],
+        [1, 10**17, ["shop", "ana"], ["ended", 0, 0]],
+        [1, 10**17, None, None],
+        [1, 0, ["shop", "ana"], ["answered", 0, "s", "nps", 11, 1, 5]],
+        [1, 0, ["shop", "ana"], ["answered", 0, "s", "csat", 1, 1, 1]],
+        [1, 0, ["shop", "a" * 10**6], ["ended", 0, 0]],
+        [0, 0, None, None],
+        [2**70, 0, None, None],
+    ],
+)
+def test_records_that_are_none_of_ours_are_counted_and_change_nothing(told: Any) -> None:
+    try:
+        rubbish = msgspec.msgpack.encode(["shop", 0, told])
+    except OverflowError:
+        rubbish = b"\xc1 none of it"
+    tables, partition = kept(30)
+    before = stored_bytes(tables)
+    position = partition.positions[CUSTOMER_ACTIVITY]
+    others = [
+        msgspec.msgpack.encode(["another", 0, [10**6, 0, None, None]]),
+        msgspec.msgpack.encode(["shop", 77, [10**6, 0, None, None]]),
+    ]
+    log = [Item(position + n, 0, None, value) for n, value in enumerate([rubbish, *others])]
+    now(partition.process(Batch(CUSTOMER_ACTIVITY, 0, log, position, position + 3, position + 3), 0))
+    assert partition.head is not None
+    assert (partition.head.refused, partition.head.position) == (1, position + 3)
+    assert stored_bytes(tables) == before
 
 
 def test_they_are_published_with_everything_and_anew_when_they_change() -> None:

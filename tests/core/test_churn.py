@@ -23,7 +23,8 @@ from stream.core.churn import (
 from stream.core.churn_reasons import parts_of
 from stream.core.churn_rules import LOST, NOTHING, levels
 from stream.core.churn_settings import ChurnSettings, Limits
-from stream.core.customers import Activity, Converted, Customer, VisitStarted, decode, encode, last_sign_ms
+from stream.core.customer_codec import decode, encode
+from stream.core.customers import Activity, Converted, Customer, VisitStarted, last_sign_ms
 from stream.core.policy import DAY_MS
 from tests.core.churn_cases import LIMITS, LIVES, WITH_MODEL, after, ms, nps
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.times import rfc3339
 from stream.core.churn_rules import (
     AT_RISK,
     LOST,
@@ -33,7 +34,7 @@ from stream.core.churn_rules import (
     visit_ratio,
 )
 from stream.core.churn_settings import Limits, Weights
-from stream.core.customers import Activity, Answered, Converted, VisitEnded, VisitStarted, decode, encode
+from stream.core.customers import LAST_MS, Activity, Converted, VisitEnded, VisitStarted
 from stream.core.policy import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.core.churn_cases import LIMITS, LIVES, START_MS, WITH_MODEL, after, csat, ms, nps, visited
 
@@ -201,19 +202,6 @@ def test_a_limit_set_to_what_direct_evaluation_says_is_reached_then(life: list[A
     assert alive_crossings(customer, limits)[0] == pytest.approx(asked_ms, abs=2)
 
 
-@given(life=LIVES)
-def test_a_customer_survives_packing(life: list[Activity]) -> None:
-    customer = after(*life)
-    assert decode(encode(customer)) == customer
-
-
-def test_a_packed_customer_is_small() -> None:
-    steps: list[Activity] = [VisitStarted(ms(day), "premium") for day in range(60)]
-    steps += [one for day in range(5) for one in (nps(day, 9), csat(day, 4))]
-    customer = after(*steps, *(Answered(ms(9), "care", "csat", 4),))
-    assert len(encode(customer)) < 300
-
-
 def test_every_risk_has_a_weight_and_nothing_else_has() -> None:
     assert {rule.name for rule in RULES if rule.is_risk} == set(Weights.__struct_fields__)
 
@@ -238,9 +226,23 @@ def test_limits_that_make_no_sense_are_refused(wrong: dict[str, object], reason:
 
 
 def test_weights_that_make_no_sense_are_refused() -> None:
-    for wrong in (Weights.__struct_fields__, ("overdue",)):
+    for wrong in (
+        dict.fromkeys(Weights.__struct_fields__, 0.0),
+        {"overdue": -1.0},
+        {"overdue": math.nan},
+        {"overdue": 1e308},
+    ):
         with pytest.raises(ValueError, match="weights are numbers from 0"):
-            Weights(**dict.fromkeys(wrong, 0.0 if len(wrong) > 1 else -1.0))
+            Weights(**wrong)
+
+
+def test_no_instant_lies_beyond_the_calendar() -> None:
+    """Who comes in the last year of it has no crossings that no record could tell."""
+    customer = after(*(VisitStarted(LAST_MS - 1000 * DAY_MS + day * DAY_MS) for day in range(0, 990, 9)))
+    found = crossings(customer, WITH_MODEL, customer.last_ms)
+    assert len(found) < len(overdue_crossings(customer, WITH_MODEL) + alive_crossings(customer, WITH_MODEL))
+    assert all(at_ms <= LAST_MS for at_ms in found)
+    assert rfc3339(LAST_MS).startswith("9999-12-31T23:59:59")
 
 
 def test_the_version_changes_with_every_limit() -> None:
