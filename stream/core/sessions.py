@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from stream.core.ctr import Exposure, Pairs, merge_pairs
-from stream.core.customers import Activity
+from stream.core.customers import Activity, Answered
 from stream.core.event_time import NEVER_MS
 from stream.core.funnels import Match
 from stream.core.policy import Policy
@@ -122,6 +122,7 @@ class Visitor(msgspec.Struct, array_like=True, gc=False):
     # besides that of their latest conversion (under the goal), while an accepted event may still fall into
     # their day.
     inside: dict[str, list[int]] | None = None
+    unclaimed: tuple[Answered, ...] = ()  # where customers are kept: answers whose visit may still be read
 
 
 def earlier(t: int, event_id: str, topic: int, ms: int, other_id: str, other_topic: int) -> bool:

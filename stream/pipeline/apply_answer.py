@@ -59,7 +59,7 @@ def apply_survey_answer(state: PartitionState, event: SurveyAnswer, t: int) -> N
     _count_inside(state, site, places, history, answer)
     _mark(state, site, event, t)
     if state.feed is not None:
-        state.feed.answered(site.visitors.get(event.visitor_id), event, t)
+        state.feed.answered(site.visitors[event.visitor_id], event, t)
 
 
 def _keep_latest(state: PartitionState, site_id: str, score: surveys.Score) -> None:

@@ -67,6 +67,7 @@ class CustomerFeed:
         self._number = self.mark.number
         self._clock_announced_at_ms = 0
         self._looks: Deadlines[Visit] = Deadlines()  # against the clock
+        self._claims: Deadlines[tuple[Visitor, Answered]] = Deadlines()  # the same
         self._outputs: list[Output] = []
 
     def restore(self, visitors: Iterable[Visitor]) -> None:
@@ -76,6 +77,8 @@ class CustomerFeed:
                 if session.telling is None:
                     session.telling = Telling(session.customer)
                 self._looks.file(session.first_ms, (visitor, session))
+            for answer in visitor.unclaimed:
+                self._claims.file(answer.at_ms, (visitor, answer))
 
     def saw(self, visitor: Visitor, session: Session, event: Event, t: int) -> None:
         """A visit began, or changed in another way than by going on."""
@@ -99,26 +102,40 @@ class CustomerFeed:
         """A goal was reached in the visit."""
         self._did(visitor.site_id, session, Converted(t, goal))
 
-    def answered(self, visitor: Visitor | None, event: SurveyAnswer, t: int) -> None:
-        """A survey was answered. One that is anonymous on purpose, or was skipped, tells nothing."""
+    def answered(self, visitor: Visitor, event: SurveyAnswer, t: int) -> None:
+        """A survey was answered. One that is anonymous on purpose, or was skipped, tells nothing.
+
+        It may be read before the visit around it; then it waits, as long as the visitor is remembered for it.
+        """
         if event.score is None or event.respondent_id == "":
             return
-        activity = Answered(
+        answer = Answered(
             t, event.survey_id, event.survey_kind, event.score, event.scale_min, event.scale_max
         )
         if event.customer_id is not None:
-            self._tell((event.site_id, event.customer_id), t, activity)
+            self._tell((event.site_id, event.customer_id), t, answer)
             return
-        sessions = () if visitor is None else visitor.sessions
-        around = (one for one in sessions if one.first_ms <= t <= one.last_ms + self._settings.gap_ms)
-        if (session := next(around, None)) is not None:
-            self._did(event.site_id, session, activity)
-        elif self._settings.anonymous:
-            self._tell((event.site_id, event.visitor_id), t, activity)
+        visitor.unclaimed = (*visitor.unclaimed, answer)
+        if (
+            self._around(visitor, answer) is not None
+            or t <= self.mark.clock_ms
+            or t not in (visitor.marks or ())
+        ):
+            self._claim(visitor, answer)
+        else:
+            self._claims.file(t, (visitor, answer))
 
     def finish(self, visitor: Visitor, session: Session) -> None:
         """The visit is final and will be forgotten."""
+        for answer in visitor.unclaimed:
+            if self._around(visitor, answer) is session:
+                self._claim(visitor, answer)
         self._look(visitor, session, FOREVER_MS)
+
+    def part(self, visitor: Visitor) -> None:
+        """The visitor will be forgotten."""
+        for answer in visitor.unclaimed:
+            self._claim(visitor, answer)
 
     def sweep(self, progress: Progress, wall_ms: int | None) -> list[Visitor]:
         """Tell what is due. Returns the visitors of whom something was told."""
@@ -128,6 +145,12 @@ class CustomerFeed:
             for visitor, session in self._looks.due(clock_ms)
             if session.phase != GONE and self._look(visitor, session, clock_ms)
         ]
+        for visitor, answer in self._claims.due(clock_ms):
+            if answer.at_ms > clock_ms:
+                self._claims.file(answer.at_ms, (visitor, answer))
+            elif answer in visitor.unclaimed:
+                self._claim(visitor, answer)
+                touched.append(visitor)
         now_ms = wall_ms or 0
         if clock_ms > self.mark.clock_ms and has_passed(now_ms, self._clock_announced_at_ms, _CLOCK_EVERY_MS):
             self._clock_announced_at_ms = now_ms
@@ -163,6 +186,19 @@ class CustomerFeed:
             telling.ended_ms, telling.engaged_ms = session.last_ms, session.engaged_ms
             self._tell((visitor.site_id, telling.owner), end_ms, VisitEnded(session.last_ms, more_ms))
         return self._number > told
+
+    def _around(self, visitor: Visitor, answer: Answered) -> Session | None:
+        """The visit that the answer was given in, or soon after; there is one at most."""
+        t, gap_ms = answer.at_ms, self._settings.gap_ms
+        return next((one for one in visitor.sessions if one.first_ms <= t <= one.last_ms + gap_ms), None)
+
+    def _claim(self, visitor: Visitor, answer: Answered) -> None:
+        """The answer is of the visit around it; without one it is nobody's, or the visitor's."""
+        visitor.unclaimed = tuple(one for one in visitor.unclaimed if one is not answer)
+        if (session := self._around(visitor, answer)) is not None:
+            self._did(visitor.site_id, session, answer)
+        elif self._settings.anonymous:
+            self._tell((visitor.site_id, visitor.visitor_id), answer.at_ms, answer)
 
     def _begin(self, visitor: Visitor, session: Session, telling: Telling, owner: str, known_ms: int) -> None:
         key, telling.owner = (visitor.site_id, owner), owner

@@ -118,6 +118,8 @@ def _finalise(state: PartitionState) -> None:
             state.touch(visitor)
             _file_again(state, visitor, progress_ms)
         else:
+            if state.feed is not None:
+                state.feed.part(visitor)
             del visitors[visitor.visitor_id]
             state.touched.pop(id(visitor), None)
             state.parted[id(visitor)] = visitor

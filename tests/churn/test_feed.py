@@ -117,6 +117,30 @@ def test_an_answer_is_of_whom_it_names_else_of_the_visit_around_it() -> None:
     assert len(read(fed)) == 4
 
 
+@pytest.mark.parametrize("anonymous", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_answer_read_before_its_visit_waits_for_it(anonymous: bool, restart: bool) -> None:
+    fed = lane(anonymous=anonymous)
+    mine = event("S", 4 * MINUTE_MS, "mine", score=4)
+    stray = event("S", 5 * MINUTE_MS, "stray", "w", score=5)
+    fed.append(mine, stray, view(3, **ANA), view(4.5), view(100, "other"))
+    fed.know_ends()
+    fed.fetch("S")
+    fed.tick()
+    assert told(fed) == [], "pages are behind"
+    if restart:
+        fed.open()
+        fed.know_ends()
+    found = read(fed)
+    answers = [(who, one.score) for who, one in found if isinstance(one, Answered)]
+    assert answers == [("ana", 4), *([("w", 5)] if anonymous else [])]
+    assert found[0] == ("ana", VisitStarted(at(3)))
+    later = read(fed, view(900, "other"))
+    assert [one for one in later if isinstance(one[1], Answered)] == [
+        one for one in found if isinstance(one[1], Answered)
+    ], "told once"
+
+
 def test_numbers_go_on_where_customers_are_kept_again_after_a_while() -> None:
     fed = lane()
     before = read(fed, view(0, **ANA), view(100, "other"))
