@@ -81,7 +81,10 @@ def customer(
 def list_customers(
     state: Annotated[
         list[State] | None,
-        typer.Option(help="How they stand; may be given again. All but healthy, if left out."),
+        typer.Option(
+            metavar="STATE",
+            help="healthy, watch, at_risk or lost; may be given again. All but healthy, if left out.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Print so many at most.")] = 50,
     redis: options.Redis = None,
@@ -89,7 +92,9 @@ def list_customers(
     site: Site = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List customers who may leave: those of high value first, then the least healthy.
+    """List customers who may leave.
+
+    Those of high value come first, then the least healthy.
 
     \b
     Example:
