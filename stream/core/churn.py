@@ -12,7 +12,17 @@ from typing import Final, Literal
 
 import msgspec
 
-from stream.core.churn_rules import AT_RISK, LOST, NOTHING, POSITION, RULES, WATCH, crossings, levels
+from stream.core.churn_rules import (
+    AT_RISK,
+    LOST,
+    NOTHING,
+    POSITION,
+    RULES,
+    WATCH,
+    crossings,
+    levels,
+    next_crossing,
+)
 from stream.core.churn_settings import ChurnSettings, Limits
 from stream.core.customers import (
     Activity,
@@ -117,8 +127,8 @@ def judge(
     told = _cause(before, state, found, cause)
     transition = before.transition + (told is not None)
     customer.standing = Standing(state, transition, found.levels)
-    ahead = crossings(customer, limits, now_ms)
-    customer.due_ms = min([*ahead[:1], forgotten_ms])
+    ahead_ms = next_crossing(customer, limits, now_ms, found.levels)
+    customer.due_ms = forgotten_ms if ahead_ms is None else min(ahead_ms, forgotten_ms)
     return found, told
 
 

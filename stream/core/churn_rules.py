@@ -27,6 +27,7 @@ FOREVER_MS: Final = 100 * 365 * DAY_MS
 """Silence beyond this is not waited for: times would leave the calendar."""
 
 Moments = tuple[int, ...]
+ALL: Final = slice(None)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -34,7 +35,8 @@ class Rule(msgspec.Struct, frozen=True):
 
     name: str
     level: Callable[[Customer, Limits, int], int]
-    crossings: Callable[[Customer, Limits], Moments]  # instants at which the level changes, in silence
+    # Instants at which the level changes, in silence: of these of the rule's limits, ALL or the next one.
+    crossings: Callable[[Customer, Limits, slice], Moments]
     points: Callable[[Customer, int], int]
     says_absent: bool = False  # at level 3 the customer counts as lost
     is_risk: bool = True
@@ -85,11 +87,11 @@ def overdue(customer: Customer, limits: Limits, now_ms: int) -> int:
     return sum(silence_ms >= _longest_silence_ms(customer, limits, z) for z in limits.overdue)
 
 
-def overdue_crossings(customer: Customer, limits: Limits) -> Moments:
+def overdue_crossings(customer: Customer, limits: Limits, which: slice = ALL) -> Moments:
     """last + exp(mu + z sigma), for each z."""
     if customer.rhythm.gaps < limits.least_gaps:
         return ()
-    silences = (_longest_silence_ms(customer, limits, z) for z in limits.overdue)
+    silences = (_longest_silence_ms(customer, limits, z) for z in limits.overdue[which])
     return tuple(customer.last_ms + math.ceil(ms) for ms in silences if ms <= FOREVER_MS)
 
 
@@ -123,7 +125,7 @@ def declining(customer: Customer, limits: Limits, now_ms: int) -> int:
     return sum(ratio < limit for limit in limits.declining)
 
 
-def declining_crossings(customer: Customer, limits: Limits) -> Moments:
+def declining_crossings(customer: Customer, limits: Limits, which: slice = ALL) -> Moments:
     """t* = ln(ratio / limit) / (1/7 - 1/28) days after the latest visit began, for each limit."""
     if not _declines(customer, limits):
         return ()
@@ -134,7 +136,7 @@ def declining_crossings(customer: Customer, limits: Limits) -> Moments:
             customer.started_ms,
             lambda now_ms, limit=limit: visit_ratio(customer, now_ms) < limit,  # type: ignore[misc]
         )
-        for limit in limits.declining
+        for limit in limits.declining[which]
     )
 
 
@@ -159,7 +161,7 @@ def alive_level(customer: Customer, limits: Limits, now_ms: int) -> int:
     return NOT_JUDGED if probability is None else sum(probability < limit for limit in limits.alive)
 
 
-def alive_crossings(customer: Customer, limits: Limits) -> Moments:
+def alive_crossings(customer: Customer, limits: Limits, which: slice = ALL) -> Moments:
     """first + T*, for each limit."""
     if limits.bgnbd is None or customer.visits == 0:
         return ()
@@ -170,7 +172,7 @@ def alive_crossings(customer: Customer, limits: Limits) -> Moments:
             customer.started_ms,
             lambda now_ms, limit=limit: (alive(customer, limits, now_ms) or 0.0) < limit,  # type: ignore[misc]
         )
-        for limit in limits.alive
+        for limit in limits.alive[which]
     )
 
 
@@ -247,20 +249,20 @@ def high_value(customer: Customer, limits: Limits, _: int) -> int:
     return WATCH if much or customer.conversions >= limits.high_value_conversions else NOTHING
 
 
-def _never(_: Customer, __: Limits) -> Moments:
+def _never(_: Customer, __: Limits, ___: slice) -> Moments:
     return ()
 
 
-def _nps_expiry(customer: Customer, limits: Limits) -> Moments:
+def _nps_expiry(customer: Customer, limits: Limits, _: slice) -> Moments:
     return _expiry(customer.nps, limits)
 
 
-def _csat_expiry(customer: Customer, limits: Limits) -> Moments:
+def _csat_expiry(customer: Customer, limits: Limits, _: slice) -> Moments:
     return _expiry(customer.csat, limits)
 
 
-def _any_expiry(customer: Customer, limits: Limits) -> Moments:
-    return _nps_expiry(customer, limits) + _csat_expiry(customer, limits)
+def _any_expiry(customer: Customer, limits: Limits, _: slice) -> Moments:
+    return _expiry(customer.nps, limits) + _expiry(customer.csat, limits)
 
 
 RULES: Final = (
@@ -283,5 +285,18 @@ def levels(customer: Customer, limits: Limits, now_ms: int) -> tuple[int, ...]:
 
 def crossings(customer: Customer, limits: Limits, after_ms: int) -> list[int]:
     """All instants after `after_ms` at which time alone changes a level, in order."""
-    found = {at_ms for rule in RULES for at_ms in rule.crossings(customer, limits)}
+    found = {at_ms for rule in RULES for at_ms in rule.crossings(customer, limits, ALL)}
     return sorted(at_ms for at_ms in found if after_ms < at_ms <= LAST_MS)
+
+
+def next_crossing(customer: Customer, limits: Limits, after_ms: int, found: tuple[int, ...]) -> int | None:
+    """The first of `crossings`, where `found` are the levels at `after_ms`: of each rule only the limit that
+    is next can be first."""
+    following = (
+        at_ms
+        for rule, level in zip(RULES, found, strict=True)
+        if level >= NOTHING
+        for at_ms in rule.crossings(customer, limits, slice(level, level + 1))
+        if after_ms < at_ms <= LAST_MS
+    )
+    return min(following, default=None)

@@ -26,6 +26,7 @@ from stream.core.churn_rules import (
     dissatisfied,
     high_value,
     levels,
+    next_crossing,
     overdue,
     overdue_crossings,
     promoter,
@@ -185,6 +186,8 @@ def test_levels_change_at_the_crossings_and_nowhere_else(
         for part in (*parts, 1.0):
             between = begin + math.floor(part * (end - 1 - begin))
             assert levels(customer, limits, between) == levels(customer, limits, begin)
+        following = next_crossing(customer, limits, begin, levels(customer, limits, begin))
+        assert following == (end if end in instants else None)
         begin = end
 
 
