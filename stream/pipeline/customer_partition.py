@@ -30,8 +30,9 @@ from stream.pipeline.latest_signals import LatestSignals
 from stream.pipeline.partition_state import Fingerprint, LostRange, visitor_field
 from stream.pipeline.ports import Claim, PartitionTables, Stored, Table
 
-# Customers judged between two commits: bounds memory, and how long all else in the worker waits (0.1 s).
-_PAGE = 500
+# Customers judged between two commits: bounds memory, and how long all else in the worker waits (0.03 s); a
+# batch of events waits so long each time that it waits for anything.
+_PAGE = 100
 _PAGES_AT_ONCE = 20
 _LOADED_AT_ONCE = 5_000
 

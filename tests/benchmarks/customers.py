@@ -29,7 +29,7 @@ START_MS = 1_700_000_000_000
 SETTINGS = ChurnSettings()
 STORED = 140_000
 """A little more than a power of two: the hash has just doubled its table, and is as loose as it gets."""
-PAGE, PAGES = 500, 8
+PAGE, PAGES = 100, 40
 SITE = "shop"
 SURVEYS = ("post-buy", "care-now", "delivery", "checkout", "returned", "new-page", "pricing1", "feedback")
 

@@ -11,7 +11,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from stream.core.policy import DAY_MS
 from stream.kafka.log_reader import read_topic
 from stream.pipeline.churn_record import encode_signal
 from stream.pipeline.customer_partition import CustomersHead, decode_customers_head
-from stream.pipeline.ports import CUSTOMERS
+from stream.pipeline.ports import CUSTOMERS, StoreUnreachable
 from stream.settings import Settings, load_settings, policy
 from stream.tables.redis import RedisTables
 from stream.tables.redis_board import RedisBoard
 from stream.tables.redis_client import connect
 from tests.churn.lives import DAYS, START_MS, Life, happened, lives, roaming
 from tests.churn.plain import plain_signals
+from tests.integration import worker_process
 from tests.integration.conftest import Stack
 from tests.integration.worker_process import (
     PARTITIONS,
@@ -41,7 +42,6 @@ from tests.integration.worker_process import (
     producing,
     send,
     total,
-    wait_until,
 )
 
 UNTIL = 220  # days, silence included
@@ -98,6 +98,18 @@ async def customer_heads(stack: Stack) -> list[CustomersHead | None]:
     finally:
         await client.aclose()
     return [None if head is None else decode_customers_head(head) for head in found]
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]], limit_s: float, message: str) -> None:
+    """As ever, though the store may be too busy to answer this process at once."""
+
+    async def answered() -> bool:
+        try:
+            return await condition()
+        except StoreUnreachable:
+            return False
+
+    await worker_process.wait_until(answered, limit_s, message)
 
 
 async def judged(stack: Stack, until: float) -> bool:
