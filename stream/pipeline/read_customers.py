@@ -22,7 +22,7 @@ from stream.pipeline.customer_partition import (
     parse_customer_field,
 )
 from stream.pipeline.partition_state import visitor_field
-from stream.pipeline.ports import PartitionTables, Table
+from stream.pipeline.ports import PartitionTables, StoreMisconfigured, Table
 
 _PAGE = 5_000
 
@@ -91,8 +91,15 @@ def _given(answer: Answered) -> GivenAnswer:
     return GivenAnswer(answer.survey_id, answer.score, rfc3339(answer.at_ms))
 
 
+def _decode(value: bytes) -> Customer:
+    try:
+        return decode(value)
+    except ValueError as error:
+        raise StoreMisconfigured(f"{error}, or the version of the worker") from None
+
+
 class Kept:
-    """The customers of all partitions. Every method raises StoreUnreachable."""
+    """The customers of all partitions. Every method raises StoreUnreachable and StoreMisconfigured."""
 
     def __init__(self, tables: PartitionTables, settings: ChurnSettings, heads: Mapping[int, CustomersHead]):
         self._tables = tables
@@ -123,7 +130,7 @@ class Kept:
             fields = [visitor_field(*key) for key in keys]
             values = await self._tables.read(number, Table.CUSTOMERS, fields)
             found += [
-                customer_record(key, decode(value), self._settings, head.clock_ms)
+                customer_record(key, _decode(value), self._settings, head.clock_ms)
                 for key, value in zip(keys, values, strict=True)
                 if value is not None
             ]
@@ -155,7 +162,7 @@ class Kept:
             while True:
                 cursor, page = await self._tables.browse(number, Table.CUSTOMERS, cursor, _PAGE)
                 for field in page.keys() - met:
-                    yield parse_customer_field(field), decode(page[field]), head.clock_ms
+                    yield parse_customer_field(field), _decode(page[field]), head.clock_ms
                 met.update(page)
                 if not cursor:
                     break

@@ -19,7 +19,8 @@ from stream.core.policy import DAY_MS, Policy
 from stream.pipeline.batch import Batch, Output
 from stream.pipeline.customer_partition import CustomerPartition, CustomerSettings, customers_by_state
 from stream.pipeline.latest_signals import KEPT
-from stream.pipeline.ports import Table
+from stream.pipeline.ports import StoreMisconfigured, Table
+from stream.pipeline.read_customers import Kept
 from stream.pipeline.renew_records import Records
 from stream.pipeline.sums import ALL_WINDOWS, Followed
 from stream.pipeline.take_snapshot import encode_record, look_at_heads
@@ -117,6 +118,18 @@ def test_by_other_limits_everybody_is_judged_again() -> None:
     assert partition.head.rules == strict.churn.version
     [site] = customers_by_state(now(tables.heads(1))).values()
     assert Counter(site) - Counter() == stored(tables)
+
+
+def test_customers_that_another_version_kept_are_refused_in_a_line() -> None:
+    tables, _ = kept(30)
+    customers = tables.store.partitions[0].tables[Table.CUSTOMERS]
+    for field in customers:
+        customers[field] = b"\x9f" + customers[field]
+    with pytest.raises(ValueError, match="kept by another version: use another namespace"):
+        now(keep(tables, "shop", [], 30))
+    reader = now(Kept.read(tables, 1, ChurnSettings()))
+    with pytest.raises(StoreMisconfigured, match="another namespace, or the version of the worker"):
+        now(reader.worst(frozenset(range(4)), None, 5))
 
 
 def lockstep() -> list[dict[str, Any]]:
