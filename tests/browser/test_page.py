@@ -115,6 +115,30 @@ async def test_before_its_answer_is_there_nobody_knows_that_there_is_nothing(
     await expect(card).to_contain_text("No answer")
 
 
+async def test_another_choice_is_not_answered_by_what_was_there_before(
+    publisher: Publisher, sight: Sight
+) -> None:
+    answers = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answers.wait()
+        await route.continue_()
+
+    publisher.put(await published())
+    await sight.open(window="1h")
+    await sight.page.locator("#engagement").scroll_into_view_if_needed()
+    rows = sight.page.locator(".clicks tbody tr")
+    await expect(rows).to_have_count(1)
+    await sight.page.route("**/api/v1/kpis/stream?*", late)
+    await sight.page.get_by_role("radio", name="30 m").check()
+    for area in ("clicks", "device", "goals", "tile"):
+        await expect(sight.page.locator(f".{area} .nothing").first).to_have_text("Not known yet.")
+    answers.set()
+    await expect(rows).to_have_count(1)
+    unknown = sight.page.locator("#pulse .nothing, #engagement .nothing").get_by_text("Not known yet.")
+    await expect(unknown).to_have_count(0)
+
+
 async def test_customers_stand_there_by_state_with_their_latest_signals(
     publisher: Publisher, sight: Sight
 ) -> None:

@@ -19,7 +19,7 @@ const BEHIND_MS = 5000;
 /** @type {View} */
 const NOTHING = {
   records: new Map(), header: null, state: null, sites: [], dimensions: [],
-  heardAt: -Infinity, problem: null,
+  query: "", heardAt: -Infinity, problem: null,
 };
 
 /**
@@ -107,7 +107,7 @@ function follow(query, update) {
         heardAt = performance.now();
         pauseMs = 500;
         const body = JSON.parse(/** @type {MessageEvent} */ (event).data);
-        update((view) => heard(view, kind, body, heardAt));
+        update((view) => ({ ...heard(view, kind, body, heardAt), query: kind === "snapshot" ? query : view.query }));
       });
     }
     // A stream that was refused stays closed, and does not say why: asking for the same once does.

@@ -41,6 +41,19 @@ export function kpiOf(records, site, window, kpi) {
 }
 
 /**
+ * Whether a view answers for this: after another choice it still holds the answer to the one before.
+ * @param {import("./types.js").View} view
+ * @param {string} site
+ * @param {string} window
+ * @param {string} [dimension] of the whole site where left out
+ */
+export function isAnswered({ query }, site, window, dimension) {
+  const asked = new URLSearchParams(query);
+  return [site, null].includes(asked.get("site")) && asked.getAll("window").includes(window)
+    && (dimension === undefined || asked.getAll("dimension").includes(dimension));
+}
+
+/**
  * State -> how many customers of a site; null where none is known.
  * @param {Records} records
  * @param {string} site

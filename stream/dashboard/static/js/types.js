@@ -157,6 +157,7 @@
  * @property {ServerState | null} state
  * @property {string[]} sites
  * @property {string[]} dimensions
+ * @property {string} query what the records are the answer to; '' before the first
  * @property {number} heardAt when the server was heard last, by this page's own clock (performance.now)
  * @property {string | null} problem why there is no stream, in a sentence
  */

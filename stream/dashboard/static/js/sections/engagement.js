@@ -3,7 +3,7 @@ import { basis, count, dimensionWords, interval, lastWindow, percent, writeKpi }
 import { html } from "../html.js";
 import { CLICK_DIMENSIONS } from "../address.js";
 import { label, usePage } from "../page.js";
-import { kpiOf, nearestWindow, OTHER, valuesOf } from "../records.js";
+import { isAnswered, kpiOf, nearestWindow, OTHER, valuesOf } from "../records.js";
 import { Card } from "../parts/card.js";
 import { scaleOf, Whisker } from "../parts/charts.js";
 import { Choices, Select } from "../parts/pickers.js";
@@ -43,16 +43,19 @@ export function windowOf(dimension, window) {
 export function Engagement({ view, overview, choice, fresh, change }) {
   const { site, wall } = usePage();
   const rows = (/** @type {string} */ dimension) => valuesOf(view.records, site, windowOf(dimension, choice.window), dimension);
-  if (wall) return html`<${Clicks} records=${rows(choice.clicks)} choice=${choice} fresh=${fresh} change=${change} />
-    <${List} dimension="channel" records=${rows("channel")} choice=${choice} fresh=${fresh} />`;
-  const list = (/** @type {string} */ one) => html`<${List} key=${one} dimension=${one} records=${rows(one)} choice=${choice} fresh=${fresh} />`;
+  /** What every table of values of a dimension is told. */
+  const told = (/** @type {string} */ dimension) => ({
+    choice, fresh, records: rows(dimension), heard: isAnswered(view, site, windowOf(dimension, choice.window), dimension),
+  });
+  if (wall) return html`<${Clicks} ...${told(choice.clicks)} change=${change} /><${List} dimension="channel" ...${told("channel")} />`;
+  const list = (/** @type {string} */ one) => html`<${List} key=${one} dimension=${one} ...${told(one)} />`;
   const dimensions = [...new Set([...VISIT_DIMENSIONS, ...view.dimensions.filter((one) => one.includes("+"))])];
   return html`
-    <${Clicks} records=${rows(choice.clicks)} choice=${choice} fresh=${fresh} change=${change} />
+    <${Clicks} ...${told(choice.clicks)} change=${change} />
     <${Audience} view=${overview} choice=${choice} />
-    <${Funnels} funnels=${rows("funnel")} steps=${rows("funnel_step")} choice=${choice} fresh=${fresh} />
-    <${Visits} records=${rows(choice.dimension)} choice=${choice} fresh=${fresh} dimensions=${dimensions} change=${change} />
-    <${Goals} records=${rows("goal")} choice=${choice} fresh=${fresh} />
+    <${Funnels} ...${told("funnel")} steps=${rows("funnel_step")} />
+    <${Visits} ...${told(choice.dimension)} dimensions=${dimensions} change=${change} />
+    <${Goals} ...${told("goal")} />
     ${SMALL_LISTS.filter((one) => one !== choice.dimension).slice(0, 2).map(list)}
     ${PAGES.map(list)}`;
 }
@@ -67,13 +70,22 @@ function file(site, window, dimension) {
   return `kpis.csv?${new URLSearchParams({ site, window, dimension })}`;
 }
 
-/** @param {{records: SnapshotRecord[], choice: Choice, fresh: Freshness, change: (part: Partial<Choice>) => void}} props */
-function Clicks({ records, choice, fresh, change }) {
+/**
+ * What is told of a dimension's values.
+ * @typedef {object} Told
+ * @property {SnapshotRecord[]} records
+ * @property {boolean} heard whether they were answered
+ * @property {Choice} choice
+ * @property {Freshness} fresh
+ */
+
+/** @param {Told & {change: (part: Partial<Choice>) => void}} props */
+function Clicks({ records, heard, choice, fresh, change }) {
   const { site, wall } = usePage();
   const tools = !wall && html`<${Choices} name="clicks" legend="Click-through rate by" value=${choice.clicks}
     options=${CLICK_DIMENSIONS.slice(0, 4)} write=${dimensionWords} onPick=${(/** @type {string} */ clicks) => change({ clicks })} />`;
   return html`<${Card} kpi="ctr" title=${`Click-through rate by ${dimensionWords(choice.clicks)}`} window=${choice.window}
-    note=${`${lastWindow(choice.window)} · whiskers: 95 % interval`} area="clicks" fresh=${fresh} tools=${tools}
+    note=${`${lastWindow(choice.window)} · whiskers: 95 % interval`} area="clicks" fresh=${fresh} heard=${heard} tools=${tools}
     csv=${!wall && file(site, choice.window, choice.clicks)}>
     <${RateTable} records=${top(records, wall ? 6 : SHOWN)} dimension=${choice.clicks} counts=${["impressions", "clicks"]}
       rate="ctr"
@@ -91,21 +103,14 @@ function top(records, shown = SHOWN) {
   return [...values.slice(0, shown), ...records.filter((record) => record.segment.value === OTHER)];
 }
 
-/**
- * @param {object} props
- * @param {SnapshotRecord[]} props.records
- * @param {Choice} props.choice
- * @param {Freshness} props.fresh
- * @param {string[]} props.dimensions
- * @param {(part: Partial<Choice>) => void} props.change
- */
-function Visits({ records, choice, fresh, dimensions, change }) {
+/** @param {Told & {dimensions: string[], change: (part: Partial<Choice>) => void}} props */
+function Visits({ records, heard, choice, fresh, dimensions, change }) {
   const { site } = usePage();
   const tools = html`<${Select} legend="Visits by" value=${choice.dimension} options=${dimensions} write=${dimensionWords}
     onPick=${(/** @type {string} */ dimension) => change({ dimension })} />`;
   const window = windowOf(choice.dimension, choice.window);
   return html`<${Card} title=${`Visits by ${dimensionWords(choice.dimension)}`} kpi=${VISIT_RATE} window=${window}
-    note=${`${lastWindow(window)} · whiskers: 95 % interval`} area="whole" fresh=${fresh} tools=${tools}
+    note=${`${lastWindow(window)} · whiskers: 95 % interval`} area="whole" fresh=${fresh} heard=${heard} tools=${tools}
     csv=${file(site, window, choice.dimension)}>
     <${RateTable} records=${top(records)} dimension=${choice.dimension} counts=${["sessions"]} rate=${VISIT_RATE}
       more=${["bounce_rate", "session_duration_ms"]}
@@ -118,32 +123,32 @@ function a(noun) {
   return `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
 }
 
-/** @param {{dimension: string, records: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
-function List({ dimension, records, choice, fresh }) {
+/** @param {Told & {dimension: string}} props */
+function List({ dimension, records, heard, choice, fresh }) {
   const { site, wall } = usePage();
   const window = windowOf(dimension, choice.window);
   return html`<${Card} title=${TITLES[dimension]} note=${`${lastWindow(window)} · sessions, converted`}
-    area=${`list ${dimension}`} fresh=${fresh} csv=${!wall && file(site, window, dimension)}>
+    area=${`list ${dimension}`} fresh=${fresh} heard=${heard} csv=${!wall && file(site, window, dimension)}>
     <${Ranking} records=${top(records, 6)} size="sessions" rate=${VISIT_RATE}
       nothing=${`No visit with ${a(dimensionWords(dimension))} (${lastWindow(window)}).`} />
   <//>`;
 }
 
-/** @param {{records: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
-function Goals({ records, choice, fresh }) {
+/** @param {Told} props */
+function Goals({ records, heard, choice, fresh }) {
   const { site } = usePage();
   return html`<${Card} title="Conversions" kpi="cvr_visitors" window=${choice.window} note=${lastWindow(choice.window)}
-    area="goals" fresh=${fresh} csv=${file(site, choice.window, "goal")}>
+    area="goals" fresh=${fresh} heard=${heard} csv=${file(site, choice.window, "goal")}>
     <${RateTable} records=${top(records)} dimension="goal" counts=${["conversions"]} rate="cvr_visitors" more=${["cvr_sessions"]}
       nothing="No goal was reached. Goals are named in the settings, under [[goals]]." />
   <//>`;
 }
 
-/** @param {{funnels: SnapshotRecord[], steps: SnapshotRecord[], choice: Choice, fresh: Freshness}} props */
-function Funnels({ funnels, steps, choice, fresh }) {
+/** @param {Told & {steps: SnapshotRecord[]}} props steps: of all funnels */
+function Funnels({ records: funnels, heard, steps, choice, fresh }) {
   const { site, registry } = usePage();
   return html`<${Card} title="Funnels" kpi="funnel_abandonment" window=${choice.window}
-    note=${`${lastWindow(choice.window)} · ended sessions`} area="funnels" fresh=${fresh}
+    note=${`${lastWindow(choice.window)} · ended sessions`} area="funnels" fresh=${fresh} heard=${heard}
     csv=${file(site, choice.window, "funnel_step")}>
     ${funnels.length === 0 && html`<p class="nothing">
       No visit that has ended began a funnel. Funnels are named in the settings, under [[funnels]].</p>`}

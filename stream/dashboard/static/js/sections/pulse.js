@@ -2,7 +2,7 @@
 import { basis, change, count, interval, lastWindow, oneDecimal, percent, valueAndUnit, windowWords, writeKpi } from "../format.js";
 import { html } from "../html.js";
 import { usePage } from "../page.js";
-import { kpiOf } from "../records.js";
+import { isAnswered, kpiOf } from "../records.js";
 import { EMPTY, smoothed } from "../series.js";
 import { Card } from "../parts/card.js";
 import { Spark } from "../parts/charts.js";
@@ -28,6 +28,7 @@ const MORE_TILES = ["page_views", "engaged_session_rate", "active_session_rate",
 export function Pulse({ view, choice, series }) {
   const { site, wall } = usePage();
   const of = (/** @type {string} */ kpi) => kpiOf(view.records, site, choice.window, kpi);
+  const heard = isAnswered(view, site, choice.window);
   const tiles = wall ? TILES : [...TILES, ...MORE_TILES];
   return html`
     <${ActiveNow} view=${view} choice=${choice} series=${series} />
@@ -35,7 +36,7 @@ export function Pulse({ view, choice, series }) {
       <${LineChart} series=${smoothed(series[VIEWS] ?? EMPTY, SMOOTHED_S)} name="page views per second" write=${oneDecimal}
         table=${!wall} />
     <//>
-    ${tiles.map((id) => html`<${Tile} key=${id} id=${id} kpi=${of(id)} window=${choice.window}
+    ${tiles.map((id) => html`<${Tile} key=${id} id=${id} kpi=${of(id)} heard=${heard} window=${choice.window}
       values=${(series[id] ?? EMPTY).values} />`)}`;
 }
 
@@ -73,11 +74,11 @@ function aMinute(series) {
 
 /**
  * One KPI: its value, its course, its change, and what it stands on.
- * @param {{id: string, kpi: Kpi | null, window: string, values: (number | null)[]}} props
+ * @param {{id: string, kpi: Kpi | null, heard: boolean, window: string, values: (number | null)[]}} props
  */
-function Tile({ id, kpi, window, values }) {
+function Tile({ id, kpi, heard, window, values }) {
   const [value, unit] = kpi ? valueAndUnit(id, kpi) : ["–", ""];
-  return html`<${Card} kpi=${id} window=${window} area="tile">
+  return html`<${Card} kpi=${id} window=${window} area="tile" heard=${heard}>
     <p class="number"><span data-kpi=${id}>${value}</span>${unit && html`<small> ${unit}</small>`}</p>
     <${Spark} values=${values} />
     ${kpi && kpi.value !== null && html`<${Delta} id=${id} kpi=${kpi} window=${window} />`}

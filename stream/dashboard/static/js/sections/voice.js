@@ -4,7 +4,7 @@ import { basis, clock, count, decimal, interval, lastWindow, percent, points, wi
 import { html } from "../html.js";
 import { useAnswer } from "../live.js";
 import { usePage } from "../page.js";
-import { kpiOf } from "../records.js";
+import { isAnswered, kpiOf } from "../records.js";
 import { Card } from "../parts/card.js";
 import { Answers, Gauge, scaleOf, Whisker } from "../parts/charts.js";
 import { Choices } from "../parts/pickers.js";
@@ -30,20 +30,21 @@ const NO_ANSWERS = "No answers yet. Surveys send survey_answer events with a sco
 export function Voice({ view, choice, change, seen }) {
   const { site, wall } = usePage();
   const nps = kpiOf(view.records, site, choice.answers, "nps");
-  return html`<${Nps} nps=${nps} choice=${choice} change=${change} />
+  const heard = isAnswered(view, site, choice.answers);
+  return html`<${Nps} nps=${nps} heard=${heard} choice=${choice} change=${change} />
     ${!wall && html`<${OverTime} seen=${seen} />
-      <${Csat} view=${view} choice=${choice} />
+      <${Csat} view=${view} heard=${heard} choice=${choice} />
       <${Surveys} choice=${choice} seen=${seen} />
       <${Latest} seen=${seen} />`}`;
 }
 
-/** @param {{nps: Kpi | null, choice: Choice, change: (part: Partial<Choice>) => void}} props */
-function Nps({ nps, choice, change }) {
+/** @param {{nps: Kpi | null, heard: boolean, choice: Choice, change: (part: Partial<Choice>) => void}} props */
+function Nps({ nps, heard, choice, change }) {
   const { wall } = usePage();
   const tools = !wall && html`<${Choices} name="answers" legend="Time of the answers" value=${choice.answers} options=${ANSWER_WINDOWS}
     write=${windowShort} onPick=${(/** @type {string} */ answers) => change({ answers })} />`;
   return html`<${Card} kpi="nps" title="Net promoter score" window=${choice.answers}
-    note=${`${lastWindow(choice.answers)}, latest answer each`} area="nps" tools=${tools}>
+    note=${`${lastWindow(choice.answers)}, latest answer each`} area="nps" heard=${heard} tools=${tools}>
     ${nps && nps.value !== null ? html`
       <p class="number large"><span data-kpi="nps">${points(nps.value)}</span>
         <small> ${[interval("nps", nps), basis(nps)].filter(Boolean).join(" · ")}</small></p>
@@ -63,13 +64,13 @@ function Legend({ kpi }) {
   </p>`;
 }
 
-/** @param {{view: View, choice: Choice}} props */
-function Csat({ view, choice }) {
+/** @param {{view: View, heard: boolean, choice: Choice}} props */
+function Csat({ view, heard, choice }) {
   const { site } = usePage();
   const csat = kpiOf(view.records, site, choice.answers, "csat");
   const score = kpiOf(view.records, site, choice.answers, "csat_score");
   return html`<${Card} kpi="csat" title="Customer satisfaction" window=${choice.answers}
-    note=${lastWindow(choice.answers)} area="csat">
+    note=${lastWindow(choice.answers)} area="csat" heard=${heard}>
     ${csat && csat.value !== null ? html`
       <p class="number large"><span data-kpi="csat">${percent(csat.value).replace(" %", "")}</span><small> % satisfied</small></p>
       <${Whisker} id="csat" kpi=${csat} most=${1} />
