@@ -146,7 +146,7 @@ class Monitor:
         rows = csv_table.signal_rows(site, await self._signals(site, now))
         return _csv("churn-signals", csv_table.SIGNAL_COLUMNS, rows)
 
-    async def _signals(self, site: str, now: Now) -> Sequence[LatestSignal]:
+    async def _signals(self, site: str, now: Now) -> list[LatestSignal]:
         async with self._questions:
             return await latest_signals_of(self._board, _partitions(now), site)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 
 import msgspec
@@ -28,17 +29,19 @@ class LatestSignal(msgspec.Struct, frozen=True):
     reason: str | None  # the main one, in words; None of who is healthy again
 
 
-Signals = tuple[LatestSignal, ...]
-"""The newest first."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Signals).decode
+_decode = msgspec.msgpack.Decoder(list[LatestSignal]).decode
+
+
+def _order(signal: LatestSignal) -> tuple[str, int, str]:
+    return signal.changed_at, signal.transition, signal.customer_id
 
 
 class LatestSignals:
-    """Those of one partition. A site is read through once; then it is in memory as well."""
+    """Those of one partition. A site is read through once; then it is in memory as well, in order of time."""
 
     def __init__(self) -> None:
-        self._signals: dict[str, Signals] = {}
+        self._signals: dict[str, list[LatestSignal]] = {}
         self._touched: set[str] = set()
 
     async def load(self, tables: PartitionTables, partition: int, sites: Iterable[str]) -> None:
@@ -46,7 +49,7 @@ class LatestSignals:
         fields = sorted(set(sites) - self._signals.keys())
         if fields:
             values = await tables.read(partition, Table.SIGNALS, fields)
-            found = (() if value is None else _decode(value) for value in values)
+            found = ([] if value is None else _decode(value) for value in values)
             self._signals.update(zip(fields, found, strict=True))
 
     def take(self, record: SignalRecord) -> None:
@@ -55,12 +58,16 @@ class LatestSignals:
             record.changed_at, record.customer_id, record.transition, record.previous_state, record.state,
             record.cause, record.health_score, record.is_high_value, signal_reason(record),
         )  # fmt: skip
-        self._put(record.site_id, newest((new, *self._signals[record.site_id])))
+        kept = self._signals[record.site_id]
+        insort(kept, new, key=_order)
+        del kept[:-KEPT]
+        self._touched.add(record.site_id)
 
     def forget(self, forgotten: Forgotten) -> None:
         """Of whom nothing is kept no signals are."""
         site_id, customer_id = forgotten.key
-        self._put(site_id, tuple(one for one in self._signals[site_id] if one.customer_id != customer_id))
+        self._signals[site_id] = [one for one in self._signals[site_id] if one.customer_id != customer_id]
+        self._touched.add(site_id)
 
     def changes(self) -> tuple[dict[str, bytes], list[str]]:
         """What the next commit puts and drops; said once."""
@@ -68,24 +75,14 @@ class LatestSignals:
         puts = {site: _encode(self._signals[site]) for site in touched if self._signals[site]}
         return puts, [site for site in touched if site not in puts]
 
-    def _put(self, site_id: str, signals: Signals) -> None:
-        if signals != self._signals[site_id]:
-            self._signals[site_id] = signals
-            self._touched.add(site_id)
 
-
-def newest(signals: Iterable[LatestSignal]) -> Signals:
-    """As many as are kept, in one order, whatever order they come in."""
-    ordered = sorted(signals, key=lambda one: (one.customer_id, -one.transition))
-    return tuple(sorted(ordered, key=lambda one: one.changed_at, reverse=True)[:KEPT])
-
-
-async def latest_signals_of(board: SnapshotBoard, partitions: int, site_id: str) -> Signals:
+async def latest_signals_of(board: SnapshotBoard, partitions: int, site_id: str) -> list[LatestSignal]:
     """The latest of all partitions, the newest first. Raises StoreUnreachable, StoreMisconfigured."""
     values = await board.read_signals(partitions, site_id)
     try:
-        return newest(one for value in values if value is not None for one in _decode(value))
+        found = [one for value in values if value is not None for one in _decode(value)]
     except msgspec.MsgspecError as error:
         raise StoreMisconfigured(
             f"what is kept of churn signals cannot be read ({error}): use the version of the worker"
         ) from None
+    return sorted(found, key=_order, reverse=True)[:KEPT]

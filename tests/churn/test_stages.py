@@ -129,9 +129,10 @@ def check(stages: Stages, events: list[dict[str, Any]], churn: ChurnSettings) ->
     assert {name: one for name, one in found.items() if one["changed_at"] < happened(UNTIL)} == wanted
     for lane in stages.customers:
         kept = lane.store.partition(lane.number).tables[Table.SIGNALS].get("default", b"\x90")
-        newest = sorted(lane.signals, key=lambda one: (one["customer_id"], -one["transition"]))
-        newest.sort(key=lambda one: one["changed_at"], reverse=True)
-        assert [place(one) for one in msgspec.msgpack.decode(kept)] == [place(one) for one in newest[:KEPT]]
+        told = sorted(
+            lane.signals, key=lambda one: (one["changed_at"], one["transition"], one["customer_id"])
+        )
+        assert [place(one) for one in msgspec.msgpack.decode(kept)] == [place(one) for one in told[-KEPT:]]
     for one in found.values():
         ChurnSignal.model_validate_json(json.dumps(one))
 
