@@ -176,7 +176,7 @@ async def supervise(workers: list[WorkerProcess], start: Callable[[], WorkerProc
 
 async def feed(stack: Stack, events: list[tuple[float, Event]], from_day: int, to_day: int) -> None:
     """Send day after day."""
-    async with producing(stack.broker) as producer:
+    async with producing(stack.broker, request_timeout_ms=120_000) as producer:
         for day, several in itertools.groupby(events, key=lambda one: int(one[0])):
             if from_day <= day < to_day:
                 await send(producer, [event for _, event in several])
