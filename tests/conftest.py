@@ -107,6 +107,20 @@ def own_kafka() -> Iterator[RealKafka]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def broker_for_faults() -> Iterator[RealKafka]:
+    with RealKafka() as server:
+        yield server
+
+
+@pytest.fixture
+def faulty_kafka(broker_for_faults: RealKafka) -> RealKafka:
+    """Apache Kafka that runs when the test begins, to do anything to: kill it, delete its topics."""
+    if not broker_for_faults.running:
+        broker_for_faults.start()
+    return broker_for_faults
+
+
 @pytest.fixture
 def own_redis() -> Iterator[RealRedis]:
     """redis-server for one test alone, to kill, restart and fill."""

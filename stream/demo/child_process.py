@@ -112,9 +112,14 @@ class ChildServer(ABC):
         return f"{HOST}:{self.port}"
 
     @property
+    def running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """The process id. Raises ServerError when the server is not running."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self.running:
             raise ServerError(f"{self.name} is not running")
         return self._process.pid
 
@@ -158,7 +163,7 @@ class ChildServer(ABC):
 
     def _starting(self) -> Iterator[None]:
         """Launch, then yield after every look that found the server not ready yet."""
-        if self._process is not None and self._process.poll() is None:
+        if self.running:
             raise ServerError(f"{self.name} is running already")
         for _ in range(START_ATTEMPTS):
             process = self._launch()

@@ -24,12 +24,17 @@ from stream.demo.plain_visits import Site, sites_of
 from stream.demo.truth import by_value, published, segments
 
 KINDS = ("hour", "day")
+QUARTER_MS = 15 * 60_000
 EVER = Span(-math.inf, math.inf)
 
 
-@lru_cache(maxsize=65_536)
 def start_of(kind: str, zone: str, t: int) -> int:
-    """The first ms of the hour or day that holds `t`, for zones of whole hours and half hours."""
+    """The first ms of the hour or day that holds `t`, for zones of whole hours, half and quarter hours."""
+    return _start_of_quarter(kind, zone, t - t % QUARTER_MS)
+
+
+@lru_cache(maxsize=65_536)
+def _start_of_quarter(kind: str, zone: str, t: int) -> int:
     shown = datetime.fromtimestamp(t // 1000, UTC).astimezone(ZoneInfo(zone))
     start = shown.replace(minute=0, second=0, microsecond=0)
     if kind == "day":

@@ -41,12 +41,12 @@ RULES = Rules(
 
 
 async def test_two_workers_killed_in_turn_lose_and_double_nothing(
-    module_kafka: RealKafka, own_redis: RealRedis
+    faulty_kafka: RealKafka, own_redis: RealRedis
 ) -> None:
-    await fresh_topics(module_kafka.address)
+    await fresh_topics(faulty_kafka.address)
     records = mixed(SEED, EVENTS, end_ms=time.time_ns() // 1_000_000)
     with running(
-        Cluster(module_kafka.address, own_redis.url, LATIDO_GOALS=json.dumps(GOALS), **SEGMENTS)
+        Cluster(faulty_kafka.address, own_redis.url, LATIDO_GOALS=json.dumps(GOALS), **SEGMENTS)
     ) as cluster:
         recoveries = await _run(cluster, records)
         log = await read_log(cluster.broker)

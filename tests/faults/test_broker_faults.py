@@ -27,16 +27,16 @@ from tests.servers import RealKafka, RealRedis
 pytestmark = pytest.mark.real
 
 
-async def test_broker_killed_and_restarted(module_kafka: RealKafka, own_redis: RealRedis) -> None:
-    await fresh_topics(module_kafka.address)
-    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+async def test_broker_killed_and_restarted(faulty_kafka: RealKafka, own_redis: RealRedis) -> None:
+    await fresh_topics(faulty_kafka.address)
+    with running(Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
         cluster.worker()
         await cluster.wait_for_owners(1)
 
         async def fault() -> None:
             read = await cluster.read()
-            module_kafka.kill()
-            await module_kafka.start_async()
+            faulty_kafka.kill()
+            await faulty_kafka.start_async()
             back_at = time.monotonic()
 
             async def reads_on() -> bool:

@@ -33,9 +33,9 @@ class DyingWorker(Worker):
         return [sys.executable, "-m", "tests.faults.dying_worker", *self._fuse, "worker"]
 
 
-async def test_a_crash_at_every_named_point(module_kafka: RealKafka, own_redis: RealRedis) -> None:
-    await fresh_topics(module_kafka.address)
-    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+async def test_a_crash_at_every_named_point(faulty_kafka: RealKafka, own_redis: RealRedis) -> None:
+    await fresh_topics(faulty_kafka.address)
+    with running(Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
         passes = random.Random(_SEED)
 
         async def fault() -> None:

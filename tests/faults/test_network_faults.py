@@ -38,10 +38,10 @@ async def disturb(proxy: Proxy, cluster: Cluster) -> None:
     await proxy.mend()
 
 
-async def test_between_worker_and_store(module_kafka: RealKafka, own_redis: RealRedis) -> None:
-    await fresh_topics(module_kafka.address)
+async def test_between_worker_and_store(faulty_kafka: RealKafka, own_redis: RealRedis) -> None:
+    await fresh_topics(faulty_kafka.address)
     async with Proxy(free_port(), own_redis.port) as proxy:
-        cluster = Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)
+        cluster = Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)
         with running(cluster):
             worker = cluster.worker(LATIDO_REDIS=f"redis://{proxy.address}/0")
             await cluster.wait_for_owners(1)

@@ -49,8 +49,8 @@ async def _commits_again(cluster: Cluster, limit_s: float = 30.0) -> None:
     await wait_until(moved, limit_s, cluster.logs)
 
 
-async def test_store_killed_and_restarted(module_kafka: RealKafka, safe_store: RealRedis) -> None:
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+async def test_store_killed_and_restarted(faulty_kafka: RealKafka, safe_store: RealRedis) -> None:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
             for _ in range(2):
@@ -64,8 +64,8 @@ async def test_store_killed_and_restarted(module_kafka: RealKafka, safe_store: R
         await finish(cluster)
 
 
-async def test_store_answers_nobody_for_seconds(module_kafka: RealKafka, safe_store: RealRedis) -> None:
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+async def test_store_answers_nobody_for_seconds(faulty_kafka: RealKafka, safe_store: RealRedis) -> None:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
             os.kill(safe_store.pid, signal.SIGSTOP)
@@ -78,10 +78,10 @@ async def test_store_answers_nobody_for_seconds(module_kafka: RealKafka, safe_st
 
 
 async def test_store_comes_back_without_its_last_commits(
-    module_kafka: RealKafka, safe_store: RealRedis
+    faulty_kafka: RealKafka, safe_store: RealRedis
 ) -> None:
     """Outputs of the lost commits have left: going on could contradict them."""
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
             await cluster.wait_for_outputs()
@@ -123,9 +123,9 @@ def _file(folder: Path) -> Path:
     return file
 
 
-async def test_store_emptied_under_a_running_worker(module_kafka: RealKafka, safe_store: RealRedis) -> None:
+async def test_store_emptied_under_a_running_worker(faulty_kafka: RealKafka, safe_store: RealRedis) -> None:
     """FLUSHALL: refused, also by the next worker; rebuilt, every figure is exact again."""
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
             await cluster.wait_for_outputs()
@@ -138,8 +138,8 @@ async def test_store_emptied_under_a_running_worker(module_kafka: RealKafka, saf
         await finish(cluster)
 
 
-async def test_store_emptied_between_runs(module_kafka: RealKafka, safe_store: RealRedis) -> None:
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+async def test_store_emptied_between_runs(faulty_kafka: RealKafka, safe_store: RealRedis) -> None:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
 
         async def fault() -> None:
             await cluster.wait_for_outputs()
@@ -153,10 +153,10 @@ async def test_store_emptied_between_runs(module_kafka: RealKafka, safe_store: R
 
 
 async def test_lost_commits_without_outputs_are_counted_again(
-    module_kafka: RealKafka, safe_store: RealRedis
+    faulty_kafka: RealKafka, safe_store: RealRedis
 ) -> None:
     """Nobody was told anything: the worker loads what there is, and reads the lost range again."""
-    with running(await _cluster(module_kafka, safe_store)) as cluster:
+    with running(await _cluster(faulty_kafka, safe_store)) as cluster:
         now_ms = time.time_ns() // 1_000_000
         async with producing(cluster.broker) as producer:
             for number in range(50):

@@ -26,10 +26,10 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def two(module_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Cluster]:
+async def two(faulty_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Cluster]:
     """A cluster of two workers that share the partitions."""
-    await fresh_topics(module_kafka.address)
-    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+    await fresh_topics(faulty_kafka.address)
+    with running(Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
         cluster.worker()
         await cluster.wait_for_owners(1)
         cluster.worker()
@@ -54,16 +54,16 @@ async def test_sigterm_drains_and_ends_with_0(two: Cluster) -> None:
 
 
 async def test_a_worker_ends_in_time_though_the_broker_is_gone(
-    module_kafka: RealKafka, own_redis: RealRedis
+    faulty_kafka: RealKafka, own_redis: RealRedis
 ) -> None:
     """It may not leave the group nor empty its outbox: the next owner repeats what was not finished."""
-    await fresh_topics(module_kafka.address)
-    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+    await fresh_topics(faulty_kafka.address)
+    with running(Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
         worker = cluster.worker()
         await cluster.wait_for_owners(1)
 
         async def fault() -> None:
-            module_kafka.kill()
+            faulty_kafka.kill()
             try:
                 await worker.says("Unable connect to node")
                 started = time.monotonic()
@@ -71,7 +71,7 @@ async def test_a_worker_ends_in_time_though_the_broker_is_gone(
                 print(f"stopped after {time.monotonic() - started:.1f} s")
                 assert not complaints(worker)
             finally:
-                await module_kafka.start_async()
+                await faulty_kafka.start_async()
             cluster.worker()
 
         await with_fault(cluster, seed=27, fault=fault)
@@ -172,10 +172,10 @@ async def test_a_spare_worker_takes_the_place_of_a_dead_one(two: Cluster) -> Non
     await finish(two)
 
 
-async def test_crash_at_random_moments(module_kafka: RealKafka, own_redis: RealRedis) -> None:
+async def test_crash_at_random_moments(faulty_kafka: RealKafka, own_redis: RealRedis) -> None:
     """One worker, killed again and again while it works through a backlog."""
-    await fresh_topics(module_kafka.address)
-    with running(Cluster(module_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
+    await fresh_topics(faulty_kafka.address)
+    with running(Cluster(faulty_kafka.address, own_redis.url, **GOAL_VARIABLES)) as cluster:
         worker = cluster.worker()
         await cluster.wait_for_owners(1)
 

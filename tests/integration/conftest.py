@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,17 +56,10 @@ async def embedded(bare_embedded: Stack) -> Stack:
     return bare_embedded
 
 
-@pytest.fixture(scope="module")
-def module_kafka() -> Iterator[RealKafka]:
-    """One Apache Kafka for a module: it takes longer to start than most of its tests."""
-    with RealKafka() as kafka:
-        yield kafka
-
-
 @pytest.fixture
-async def real(module_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Stack]:
+async def real(faulty_kafka: RealKafka, own_redis: RealRedis) -> AsyncIterator[Stack]:
     """Apache Kafka with fresh topics, and a redis-server."""
-    stack = Stack(module_kafka.address, own_redis.url)
+    stack = Stack(faulty_kafka.address, own_redis.url)
     await delete_topics(stack, [spec.name for spec in topic_specs()])
     await create_topics(stack.client_options, PARTITIONS)
     yield stack
