@@ -100,9 +100,8 @@ class AlertsPublisher:
         await self._step_down()
 
     async def _step_down(self) -> None:
-        if self._leave is not None:
-            self._leave = None
-            await self._producer.stop()
+        self._leave = None
+        await self._producer.stop()  # also one that was started before the store failed to give leave
 
     async def _take_over(self, now_ms: int) -> _Leave:
         """Fence the judge before us, then send again what it may not have sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -101,6 +102,18 @@ async def test_what_did_not_leave_is_sent_again_as_it_was_and_in_order(store: Me
     await second.tick(CLEARS)  # takes over, and cannot send either
     await second.tick(CLEARS)
     assert [state for _, state in told(second.topic)] == ["firing", "resolved"]
+
+
+async def test_a_store_that_gives_no_leave_leaves_no_connection_open(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(store, Topic(), NOW)
+    monkeypatch.setattr(run.board, "take_alerts_token", AsyncMock(side_effect=StoreUnreachable("gone")))
+    await run.tick(FIRES)
+    assert not run.topic.started
+    monkeypatch.undo()
+    await run.tick(FIRES)
+    assert [state for _, state in told(run.topic)] == ["firing"]
 
 
 async def test_what_left_unnoticed_is_sent_once_more_under_the_same_identity(store: MemoryStore) -> None:

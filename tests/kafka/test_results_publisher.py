@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -30,10 +31,13 @@ class Topic:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.broken: Exception | None = None
+        self.started = False
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        self.started = True
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        self.started = False
 
     async def produce(self, outputs: Iterable[Output]) -> None:
         if self.broken is not None:
@@ -125,6 +129,19 @@ async def test_what_did_not_leave_is_sent_again_as_it_was(lane: Lane) -> None:
     await run.tick(1_001)
     assert {(output.key or b"").decode(): output.value for output in run.topic.outputs[:2]} == kept
     assert [revision for _, revision in revisions(run.topic)] == [1, 1, 2, 2]
+
+
+async def test_a_store_that_gives_no_leave_leaves_no_connection_open(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(lane, Topic())
+    monkeypatch.setattr(run.board, "take_results_token", AsyncMock(side_effect=StoreUnreachable("gone")))
+    await run.tick()
+    assert not run.topic.started
+    monkeypatch.undo()
+    await run.tick()
+    assert run.topic.started
+    assert len(run.topic.outputs) == 2
 
 
 async def test_what_left_unnoticed_is_sent_once_more_as_it_was(lane: Lane) -> None:
