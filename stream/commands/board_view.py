@@ -26,6 +26,7 @@ from stream.commands.figures import (
     label,
     windows_in_order,
 )
+from stream.core.events import sites_in_order
 from stream.pipeline.take_snapshot import Header
 from stream.telemetry import escape
 
@@ -72,7 +73,7 @@ class View(msgspec.Struct, frozen=True):
 
     @property
     def sites(self) -> list[str]:
-        return sorted({record.site_id for record in self.records})
+        return sites_in_order(record.site_id for record in self.records)
 
     def shown_site(self) -> str | None:
         """The site asked for, else the first one."""

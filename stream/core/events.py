@@ -5,6 +5,7 @@ A struct alone does not check the rules that concern several fields or the range
 `keeps_rules` and `is_usable_time` do. Lengths are in characters.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -29,6 +30,8 @@ Position = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 ScalePoint = Annotated[int, Meta(ge=-1000, le=1000)]
 Surface = Literal["page", "mail", "ad", "push"]
 
+DEFAULT_SITE: Final = "default"
+
 
 # gc=False: an event holds strings, numbers and one list of strings, never a cycle, and a million of them
 # must not cost the garbage collector anything.
@@ -36,7 +39,7 @@ Surface = Literal["page", "mail", "ad", "push"]
 # not make a retry look like other content.
 class _Common(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
     event_id: EventId
-    site_id: SiteId = "default"
+    site_id: SiteId = DEFAULT_SITE
     visitor_id: Name
     customer_id: Name | None = None
     occurred_at: Moment
@@ -146,3 +149,11 @@ def _is_on_its_scale(answer: SurveyAnswer) -> bool:
     if answer.skipped or answer.score is None:
         return low < high and answer.skipped and answer.score is None
     return low < high and low <= answer.score <= high
+
+
+def sites_in_order(sites: Iterable[str]) -> list[str]:
+    """Each site once, that of events which name none first: what is shown where no site was asked for.
+
+    By name alone, an event of anybody for a site `!` would put that site on every screen.
+    """
+    return sorted(set(sites), key=lambda site: (site != DEFAULT_SITE, site))

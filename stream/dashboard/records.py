@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.keys import ALL, segment_name, snapshot_key
+from stream.core.events import sites_in_order
 from stream.core.kpi import WHOLE
 from stream.core.windows import ALL_TIME, ROLLING
 from stream.pipeline.largest import SIZES, order_of
@@ -130,7 +131,7 @@ class Records:
         return sorted(self._groups.get(group, {}).values(), key=lambda one: one.order)
 
     def sites(self) -> list[str]:
-        return sorted({group.site for group in self._groups})
+        return sites_in_order(group.site for group in self._groups)
 
     def customers(self, site: str) -> dict[str, int] | None:
         """State -> how many customers; None where nobody keeps any."""

@@ -150,6 +150,11 @@ def test_a_status_of_the_header_holds_until_it_is_stale() -> None:
     assert state_of(header("complete"), to_ms(AS_OF) + STALE_AFTER_MS + 1)[0] == "stale"
 
 
+def test_a_site_that_anybody_names_does_not_come_before_the_default_one() -> None:
+    view = View(header(), [record("!", page_views=count(1)), record("default", page_views=count(7))])
+    assert "site default (1 of 2)" in shown(view)
+
+
 def test_nothing_hostile_reaches_the_terminal() -> None:
     records = [record(HOSTILE, page_views=count(7)), record(HOSTILE, segment=HOSTILE, ctr=rate(1, 5))]
     text = shown(View(header(), records), width=140)

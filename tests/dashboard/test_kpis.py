@@ -118,6 +118,12 @@ async def test_whatever_events_say_comes_back_as_text(stage: Stage) -> None:
     assert "..." in (await stage.get(f"kpis?kpi={hostile[3]}")).json()["error"]
 
 
+async def test_the_site_of_events_that_name_none_is_shown_first(stage: Stage) -> None:
+    await stage.publish(*(record(site, "5m", "all") for site in ("!", "default", "<b>")))
+    assert (await stage.get("kpis")).json()["sites"] == ["default", "!", "<b>"]
+    assert (await stage.get("explain?kpi=bounce_rate&window=5m")).json()["site"] == "default"
+
+
 async def test_a_record_that_is_gone_is_not_shown(stage: Stage) -> None:
     await filled(stage)
     await stage.publish(gone=["shop-de|5m|all"])

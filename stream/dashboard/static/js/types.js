@@ -174,7 +174,7 @@
 
 /**
  * @typedef {object} Choice what the address says
- * @property {string} site '' for the first there is
+ * @property {string} site '' for `default`, else the first there is
  * @property {string} window
  * @property {string} dimension of the table of visits
  * @property {string} clicks dimension of the click-through table
