@@ -104,7 +104,7 @@ def _listed(found: Sequence[CustomerRecord]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("health", justify="right", no_wrap=True)
     table.add_column("last visit", no_wrap=True)
-    table.add_column("mostly because", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("mostly because", ratio=1)
     for one in found:
         name = Text(escape(one.customer_id, LONGEST_NAME))
         if one.is_high_value:

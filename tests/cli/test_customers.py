@@ -56,6 +56,9 @@ async def test_customers_are_listed_by_state(latido: Run, kept: dict[str, str]) 
     few = latido("churn", "list", "--state", "lost", "--limit", "2", **kept).stdout
     assert f"{len(found)} customers are lost, 2 shown (--limit)" in few
     assert "unhappy" not in few
+    whole = latido("churn", "list", "--state", "at_risk", "--site", "default", **kept, COLUMNS="80").stdout
+    assert "Latest NPS answer" in whole
+    assert "…" not in whole, "no reason is cut off in a narrow terminal"
 
 
 async def test_a_hostile_name_is_only_shown(latido: Run, kept: dict[str, str]) -> None:
