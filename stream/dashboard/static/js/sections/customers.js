@@ -33,8 +33,9 @@ function States({ counts }) {
   const of = (/** @type {string} */ state) => counts?.[state] ?? 0;
   const whole = STATES.reduce((sum, state) => sum + of(state), 0);
   return html`<${Card} title="Customers by state" note="now" area="whole states">
-    ${counts === null ? html`<p class="nothing">No customer is known. Workers keep customers where <code>[churn]</code>
-      has <code>live = true</code>, from events with a <code>customer_id</code>, once these are a minute old.</p>` : html`
+    ${counts === null ? html`<p class="nothing">No customer is known. Workers keep
+      customers where <code>[churn]</code> has <code>live = true</code>, from events with a <code>customer_id</code>,
+      once these are a minute old.</p>` : html`
     <p class="number large"><span data-customers="leaving">${count(of("at_risk"))}</span>
       <small> at risk of ${count(whole)}</small></p>
     <div><${Stack} parts=${STATES.map((state) => [state, of(state)])} />
