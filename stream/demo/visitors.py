@@ -34,8 +34,8 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "/blog/nps": ("cta-blog", "footer-signup"),
 }
 LANDING: Final = {"/": 5, "/ofertas": 3, "/blog/nps": 2, "/producto/alpha": 1}
-# Most trackers leave it to the referrer, the tags and the user agent.
-CHANNELS: Final = ("organic", "email", "paid", *(None,) * 12)
+# Most trackers leave it to the referrer, the tags and the user agent; the others name it as the rules do.
+CHANNELS: Final = ("Organic Search", "Email", "Paid Search", *(None,) * 12)
 SITE: Final = "https://shop.example"
 # (referrer, query of the first page): how a visit begins
 WAYS_IN: Final[tuple[tuple[str | None, str], ...]] = (
